@@ -1,0 +1,48 @@
+"""The append-only record of who did what. Both layers write it, so it lies in the lower one
+(docs/adr: the audit record)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from chargers.models import AuditEntry
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts (`user:anna`, `client:scada`, `gateway`) and from where (an address, `admin`)."""
+
+    name: str
+    origin: str = ""
+
+
+GATEWAY = Actor("gateway")
+
+
+def record(
+    actor: Actor,
+    action: str,
+    *,
+    at: datetime,
+    subject: str,
+    subject_ids: Iterable[object],
+    before: Any = None,
+    after: Any = None,
+) -> None:
+    """Write one entry, in the transaction of what it records. Nothing is written for no
+    subjects."""
+    named = [str(subject_id) for subject_id in subject_ids]
+    if named:
+        AuditEntry.objects.create(
+            at=at,
+            actor=actor.name[:150],
+            origin=actor.origin[:100],
+            action=action,
+            subject=subject,
+            subject_ids=named,
+            before=before,
+            after=after,
+        )

@@ -1,0 +1,38 @@
+"""A session's circuit from SQL: the joins, the columns, and the reading of a row. For statements
+that name the session `session`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from chargers.electricity import Circuit
+from chargers.models import circuit_of
+
+JOINS = """
+      JOIN chargers_chargestation AS station ON station.id = session.chargestation_id
+      JOIN chargers_site AS site ON site.id = station.site_id
+      LEFT JOIN chargers_connector AS connector ON connector.id = session.connector_id
+"""
+
+COLUMNS = """
+           connector.power_type, connector.phases, connector.max_current_a,
+           connector.max_power_w, COALESCE(connector.voltage_v, site.voltage_v) AS voltage_v
+"""
+
+EXEMPT_REASON = """
+           CASE WHEN session.exempt THEN 'exempt_session'
+                WHEN station.exempt THEN 'exempt_chargestation'
+                WHEN site.exempt THEN 'exempt_site' ELSE '' END
+"""
+
+
+def of_row(row: Mapping[str, Any]) -> Circuit:
+    """The circuit in a row that has COLUMNS."""
+    return circuit_of(
+        power_type=row["power_type"],
+        phases=row["phases"],
+        voltage_v=row["voltage_v"],
+        max_current_a=row["max_current_a"],
+        max_power_w=row["max_power_w"],
+    )

@@ -1,0 +1,199 @@
+"""Taking on due commands: the lease and the attempts, committed before anything is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+
+from chargers import circuits, news, settlement, sql
+from chargers.edrv import calls
+from chargers.edrv.calls import Call, Endpoint
+from chargers.models import Attempt, Command, as_limit
+from chargers.retries import Request, Station, after_station_unreachable, request_for
+from chargers.settlement import Move
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One attempt taken on: what to send, and what is needed to judge the answer."""
+
+    attempt_id: int
+    command_id: int
+    session_id: int
+    session_external_id: str
+    kind: str
+    verb: str
+    reason: str
+    number: int
+    rejections: int
+    looked_attempt_id: int | None
+    call: Call
+
+
+@transaction.atomic
+def claim(most: int, *, endpoint: Endpoint, now: datetime, lease_until: datetime) -> list[Claim]:
+    """Take on up to `most` due commands, those that promise the largest relief first."""
+    due = sql.rows(_DUE, {"now": now, "most": most})
+    offline = [row for row in due if _waits_for_station(row)]
+    _defer(offline, now)
+    taken = [row for row in due if not _waits_for_station(row)]
+    if not taken:
+        return []
+    requests = [_request(row) for row in taken]
+    attempt_ids = _open_attempts(taken, requests, now, lease_until)
+    _lease(taken, requests, lease_until)
+    return [
+        _claim(row, request, attempt_ids[row["command_id"]], endpoint)
+        for row, request in zip(taken, requests, strict=True)
+    ]
+
+
+def _waits_for_station(row: dict[str, Any]) -> bool:
+    """Offline as far as we know: not asked at first, probed later since webhooks get lost."""
+    return not row["online"] and row["step"] == Command.Step.SEND and not row["reason"]
+
+
+def _defer(offline: Sequence[dict[str, Any]], now: datetime) -> None:
+    if not offline:
+        return
+    then = after_station_unreachable("station_offline")
+    settlement.advance([Move(row["command_id"], row["attempts"], then) for row in offline], now=now)
+    news.tell(row["session_id"] for row in offline)
+
+
+def _request(row: dict[str, Any]) -> Request:
+    step = row["step"]
+    if step == Command.Step.LOOK_SESSION:
+        return Request(Attempt.Verb.LOOK_SESSION)
+    if step == Command.Step.LOOK_ACTION and row["action_id"]:
+        return Request(Attempt.Verb.LOOK_ACTION)
+    limit = as_limit(row["unit"], row["value"])
+    return request_for(row["kind"], limit, _station(row), rejections=row["rejections"])
+
+
+def _station(row: dict[str, Any]) -> Station:
+    return Station(
+        is_simulator=row["is_simulator"],
+        refused_units=tuple(row["refused_units"]),
+        refuses_clear=row["refuses_clear"],
+        circuit=circuits.of_row(row),
+    )
+
+
+def _open_attempts(
+    taken: Sequence[dict[str, Any]],
+    requests: Sequence[Request],
+    now: datetime,
+    lease_until: datetime,
+) -> dict[int, int]:
+    records = [
+        (
+            row["command_id"],
+            row["session_id"],
+            row["attempts"] + request.verb.is_sending,
+            str(request.verb),
+            request.limit and str(request.limit.unit),
+            request.limit and request.limit.value,
+        )
+        for row, request in zip(taken, requests, strict=True)
+    ]
+    created = sql.rows(_OPEN_ATTEMPTS, [now, lease_until, *sql.columns(records, 6)])
+    return {row["command_id"]: row["id"] for row in created}
+
+
+def _lease(
+    taken: Sequence[dict[str, Any]], requests: Sequence[Request], lease_until: datetime
+) -> None:
+    records = [
+        (row["command_id"], int(request.verb.is_sending))
+        for row, request in zip(taken, requests, strict=True)
+    ]
+    sql.run(_LEASE, [lease_until, *sql.columns(records, 2)])
+    setting = [
+        row["session_id"]
+        for row, request in zip(taken, requests, strict=True)
+        if request.verb is Attempt.Verb.SET and not row["may_be_limited"]
+    ]
+    if setting:
+        sql.run("UPDATE chargers_session SET may_be_limited = TRUE WHERE id = ANY(%s)", [setting])
+
+
+def _claim(row: dict[str, Any], request: Request, attempt_id: int, endpoint: Endpoint) -> Claim:
+    return Claim(
+        attempt_id=attempt_id,
+        command_id=row["command_id"],
+        session_id=row["session_id"],
+        session_external_id=row["external_id"],
+        kind=row["kind"],
+        verb=request.verb,
+        reason=row["reason"],
+        number=row["attempts"] + request.verb.is_sending,
+        rejections=row["rejections"],
+        looked_attempt_id=row["looked_attempt_id"],
+        call=_call(row, request, endpoint),
+    )
+
+
+def _call(row: dict[str, Any], request: Request, endpoint: Endpoint) -> Call:
+    match request.verb:
+        case Attempt.Verb.LOOK_ACTION:
+            return calls.get_action(row["action_id"])
+        case Attempt.Verb.LOOK_SESSION:
+            return calls.get_session(row["external_id"])
+        case Attempt.Verb.CLEAR:
+            return calls.clear_power_limit(endpoint, row["external_id"])
+        case _:
+            assert request.limit is not None
+            return calls.set_power_limit(endpoint, row["external_id"], request.limit)
+
+
+def lease_for(timeout_s: float, *, now: datetime, margin_s: float) -> datetime:
+    """Until when a claim is its worker's: a whole HTTP time-out and a margin."""
+    return now + timedelta(seconds=timeout_s + margin_s)
+
+
+# A session whose older command is on the wire waits for that answer: eDRV must get a session's
+# commands in their order. Rows that others have locked are left to them.
+_DUE = f"""
+    SELECT command.id AS command_id, command.kind, command.unit, command.value, command.step,
+           command.reason, command.attempts, command.rejections,
+           session.id AS session_id, session.external_id, session.may_be_limited,
+           station.online, station.is_simulator, station.refused_units, station.refuses_clear,
+           looked.id AS looked_attempt_id, looked.action_id,
+           {circuits.COLUMNS}
+      FROM chargers_command AS command
+      JOIN chargers_session AS session ON session.id = command.session_id
+      {circuits.JOINS}
+      LEFT JOIN LATERAL (
+           SELECT attempt.id, attempt.action_id FROM chargers_attempt AS attempt
+            WHERE command.step = 'look_action' AND attempt.command_id = command.id
+              AND attempt.action_id IS NOT NULL
+            ORDER BY attempt.id DESC LIMIT 1) AS looked ON TRUE
+     WHERE command.state IN ('due', 'unconfirmed') AND command.next_attempt_at <= %(now)s
+       AND NOT EXISTS (
+           SELECT FROM chargers_attempt AS flying
+            WHERE flying.session_id = command.session_id AND flying.outcome = ''
+              AND flying.lease_until > %(now)s)
+     ORDER BY command.expected_relief_w DESC, command.id
+     LIMIT %(most)s
+       FOR NO KEY UPDATE OF command, session SKIP LOCKED
+"""
+
+_OPEN_ATTEMPTS = """
+    INSERT INTO chargers_attempt
+           (claimed_at, lease_until, command_id, session_id, number, verb, unit, value)
+    SELECT %s, %s, * FROM unnest(%s::bigint[], %s::bigint[], %s::int[], %s::text[],
+                                 %s::text[], %s::float8[])
+ RETURNING id, command_id
+"""
+
+_LEASE = """
+    UPDATE chargers_command AS command
+       SET next_attempt_at = %s, attempts = attempts + taken.sending
+      FROM unnest(%s::bigint[], %s::int[]) AS taken (command_id, sending)
+     WHERE command.id = taken.command_id
+"""

@@ -1,0 +1,343 @@
+"""Send every due command at once and record every answer: claim → commit → send → record.
+
+This thread works with the database while a burst's own thread talks to eDRV, so neither waits
+for the other. A worker that dies leaves its claims to fall due again and a trace of what it may
+have sent.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TypeVar
+
+import structlog
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from chargers import counters, news, pace, sessions, settlement, sql
+from chargers.claims import Claim, claim, lease_for
+from chargers.edrv import calls
+from chargers.edrv.burst import Burst, Job, Reply
+from chargers.edrv.calls import Endpoint
+from chargers.edrv.errors import EdrvError, NotFound, RateLimited, Refused
+from chargers.edrv.payloads import Action, ActionStatus, SessionData
+from chargers.models import Attempt, Command
+from chargers.retries import (
+    Next,
+    after_error,
+    after_failed_look,
+    after_fruitless_look,
+    after_rejection,
+    after_session_look,
+    after_taken,
+)
+from chargers.sessions import Said
+from chargers.settlement import Answer, Move
+
+log = structlog.get_logger(__name__)
+Read = TypeVar("Read")
+
+# A claim outlives its HTTP time-out by this much: time to start sending, and to record.
+LEASE_MARGIN_S = 3.0
+# Claimed but not yet in flight: enough that the network never waits for the database.
+PREFETCH = 200
+# A claim costs one round of SQL however small it is.
+SMALLEST_CLAIM = 50
+# How many to try with while eDRV is in trouble.
+PROBE = 5
+COLLECT_WAIT_S = 0.02
+
+
+def endpoint() -> Endpoint:
+    """eDRV as the settings have it."""
+    return Endpoint(
+        api_url=settings.EDRV_API_URL,
+        api_key=settings.EDRV_API_KEY,
+        command_method=settings.EDRV_COMMAND_METHOD,
+        timeout_s=settings.EDRV_TIMEOUT_S,
+    )
+
+
+def drain(*, more_due: Callable[[], None] = lambda: None) -> int:
+    """Send commands until none is due; returns how many attempts were made. `more_due` is called
+    once if there is more than one worker can have in flight."""
+    target = endpoint()
+    with Burst(target, concurrency=settings.EDRV_MAX_CONCURRENCY) as burst:
+        dispatcher = Dispatcher(burst, target, pace.Pace(settings.EDRV_RATE_LIMIT), more_due)
+        while dispatcher.step():
+            pass
+    return dispatcher.attempts
+
+
+class Dispatcher:
+    """One worker's sending: what is in flight, and when to claim more."""
+
+    def __init__(
+        self, burst: Burst, target: Endpoint, rate: pace.Pace, more_due: Callable[[], None]
+    ) -> None:
+        self._burst = burst
+        self._endpoint = target
+        self._rate = rate
+        self._more_due: Callable[[], None] | None = more_due
+        self._flying: dict[int, Claim] = {}
+        self._window = settings.EDRV_MAX_CONCURRENCY + PREFETCH
+        self._noted_ok_at = 0.0
+        self.attempts = 0
+
+    def step(self) -> bool:
+        """Claim what there is room for, record what has come back. False when nothing is left."""
+        claimed = self._claim_more()
+        replies = self._burst.collect(wait_s=COLLECT_WAIT_S) if self._burst.outstanding else []
+        if replies:
+            self._record(replies)
+        return bool(claimed or self._burst.outstanding or replies)
+
+    def _claim_more(self) -> int:
+        room = self._rate.most(self._window) - self._burst.outstanding
+        if room < SMALLEST_CLAIM and self._burst.outstanding:
+            return 0
+        now = timezone.now()
+        if pace.held_until(now=now):
+            return 0
+        if pace.in_trouble():
+            room = PROBE - self._burst.outstanding
+        claims = self._claim(room, now) if room > 0 else []
+        if len(claims) == self._window and self._more_due:
+            self._more_due()
+            self._more_due = None
+        return len(claims)
+
+    def _claim(self, most: int, now: datetime) -> list[Claim]:
+        lease_until = lease_for(self._endpoint.timeout_s, now=now, margin_s=LEASE_MARGIN_S)
+        claims = claim(most, endpoint=self._endpoint, now=now, lease_until=lease_until)
+        if not claims:
+            return []
+        send_before_s = lease_until.timestamp() - self._endpoint.timeout_s
+        self._flying.update((one.attempt_id, one) for one in claims)
+        self._burst.submit(
+            [
+                Job(one.attempt_id, one.call, send_before_s, start_s)
+                for one, start_s in zip(claims, self._rate.starts(len(claims)), strict=True)
+            ]
+        )
+        self.attempts += len(claims)
+        return claims
+
+    def _record(self, replies: Sequence[Reply]) -> None:
+        now = timezone.now()
+        results = [
+            judge(self._flying.pop(reply.key), reply, jitter=random.random()) for reply in replies
+        ]
+        record(results, now=now)
+        self._watch_provider(results, now)
+
+    def _watch_provider(self, results: Sequence[Result], now: datetime) -> None:
+        errors = [result.error for result in results if result.error is not None]
+        down = [error for error in errors if error.provider_down]
+        limited = [error for error in down if isinstance(error, RateLimited)]
+        if limited or (down and len(down) == len(results)):
+            pace.note_trouble((limited or down)[0], jitter=random.random(), now=now)
+        elif len(down) < len(results) and time.monotonic() - self._noted_ok_at > 1:
+            self._noted_ok_at = time.monotonic()
+            if pace.note_success(now=now):
+                bring_forward(now=now)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One reply understood. `next` is what the command does now, `action` the station's answer
+    if it is there already, `session` what a look found, `gone` that eDRV knows no such session."""
+
+    claim: Claim
+    reply: Reply
+    outcome: str
+    may_have_effect: bool
+    next: Next
+    action: Action | None = None
+    session: SessionData | None = None
+    gone: bool = False
+    error: EdrvError | None = None
+
+
+def judge(claimed: Claim, reply: Reply, *, jitter: float) -> Result:
+    """What a reply means. Pure."""
+    if reply.error is None and reply.sent_at_s is None:
+        again = Next(Command.State.DUE, _step_of(claimed), 0.0, claimed.reason)
+        return Result(claimed, reply, "not_sent", False, again)
+    match claimed.verb:
+        case Attempt.Verb.LOOK_ACTION:
+            return _judge_action_look(claimed, reply, jitter)
+        case Attempt.Verb.LOOK_SESSION:
+            return _judge_session_look(claimed, reply, jitter)
+        case _:
+            return _judge_sending(claimed, reply, jitter)
+
+
+def _step_of(claimed: Claim) -> Command.Step:
+    return {
+        Attempt.Verb.LOOK_ACTION: Command.Step.LOOK_ACTION,
+        Attempt.Verb.LOOK_SESSION: Command.Step.LOOK_SESSION,
+    }.get(Attempt.Verb(claimed.verb), Command.Step.SEND)
+
+
+def _judge_sending(claimed: Claim, reply: Reply, jitter: float) -> Result:
+    try:
+        action = _read(reply, calls.read_action_answer)
+    except Refused as error:
+        then = after_rejection(claimed.kind, "refused_by_edrv", rejections=claimed.rejections + 1)
+        return Result(claimed, reply, "refused_by_edrv", False, then, error=error)
+    except EdrvError as error:
+        then = after_error(error, attempts=claimed.number, jitter=jitter)
+        return Result(claimed, reply, error.reason, error.ambiguous, then, error=error)
+    then = after_taken(deadline_s=settings.EDRV_COMMAND_DEADLINE_S)
+    return Result(claimed, reply, "requested", True, then, action=action)
+
+
+def _judge_action_look(claimed: Claim, reply: Reply, jitter: float) -> Result:
+    fruitless = after_fruitless_look(attempts=claimed.number, jitter=jitter)
+    try:
+        action = _read(reply, calls.read_action_answer)
+    except EdrvError as error:
+        if error.retryable:
+            fruitless = after_failed_look(error, attempts=claimed.number, jitter=jitter)
+        return Result(claimed, reply, error.reason, False, fruitless, error=error)
+    return Result(claimed, reply, f"looked_{action.status}", False, fruitless, action=action)
+
+
+def _judge_session_look(claimed: Claim, reply: Reply, jitter: float) -> Result:
+    then = after_session_look(reason=claimed.reason)
+    try:
+        session = _read(reply, calls.read_session_answer)
+    except NotFound as error:
+        return Result(claimed, reply, "session_gone", False, then, gone=True, error=error)
+    except EdrvError as error:
+        then = after_error(error, attempts=claimed.number, jitter=jitter)
+        return Result(claimed, reply, error.reason, False, then, error=error)
+    return Result(claimed, reply, "looked", False, then, session=session)
+
+
+def _read(reply: Reply, reader: Callable[..., Read]) -> Read:
+    if reply.error is not None:
+        raise reply.error
+    return reader(reply.status, reply.headers or {}, reply.body)
+
+
+def record(results: Sequence[Result], *, now: datetime) -> None:
+    """Write down what came back, in one transaction; then let it take effect."""
+    with transaction.atomic():
+        sql.lock_sessions(result.claim.session_id for result in results)
+        sql.run(_RECORD_REPLIES, sql.columns((_reply_row(result) for result in results), 9))
+        settlement.advance(
+            [Move(result.claim.command_id, result.claim.number, result.next) for result in results],
+            now=now,
+        )
+        refused = [r.claim.session_id for r in results if r.outcome == "refused_by_edrv"]
+        settlement.reconsider_limited(refused)
+        news.tell(r.claim.session_id for r in results if r.next.reason)
+        sql.run(_WAKE_WAITING, [[r.action.id for r in results if r.action]])
+        settlement.settle(_answers(results), now=now)
+    _apply_looks(results, now)
+    counters.count_each("attempt", (result.outcome for result in results))
+    _log(results)
+
+
+def _answers(results: Sequence[Result]) -> list[Answer]:
+    return [
+        Answer(result.claim.looked_attempt_id or result.claim.attempt_id, result.action)
+        for result in results
+        if result.action is not None and result.action.status is not ActionStatus.REQUESTED
+    ]
+
+
+def _apply_looks(results: Sequence[Result], now: datetime) -> None:
+    sessions.apply([Said(r.session, now) for r in results if r.session], now=now)
+    sessions.forget([r.claim.session_external_id for r in results if r.gone], now=now)
+
+
+def _reply_row(result: Result) -> tuple[object, ...]:
+    reply = result.reply
+    action_id = result.action.id if result.action and result.outcome == "requested" else None
+    return (
+        result.claim.attempt_id,
+        result.claim.command_id,
+        reply.sent_at_s and datetime.fromtimestamp(reply.sent_at_s, UTC),
+        datetime.fromtimestamp(reply.answered_at_s, UTC),
+        reply.status or None,
+        action_id,
+        result.outcome,
+        result.may_have_effect,
+        str(result.error)[: settlement.MAX_ANSWER] if result.error else "",
+    )
+
+
+def _log(results: Sequence[Result]) -> None:
+    for result in results:
+        if result.error is not None:
+            log.warning(
+                "command.error",
+                command=result.claim.command_id,
+                session=result.claim.session_external_id,
+                error=str(result.error),
+                next=str(result.next.step),
+                after_s=round(result.next.after_s, 1),
+            )
+
+
+def bring_forward(*, now: datetime) -> None:
+    """eDRV is back: what waits only for that need not wait longer."""
+    sql.run(_BRING_FORWARD, [now, now])
+
+
+def close_lost_attempts(*, now: datetime) -> int:
+    """Attempts whose worker never came back with an answer. They may have gone out."""
+    return sql.run(_CLOSE_LOST, [now])
+
+
+def is_any_due(*, now: datetime) -> bool:
+    """Whether a dispatcher has anything to do now."""
+    if pace.held_until(now=now):
+        return False
+    return Command.objects.filter(
+        state__in=(Command.State.DUE, Command.State.UNCONFIRMED), next_attempt_at__lte=now
+    ).exists()
+
+
+_RECORD_REPLIES = """
+    WITH reply AS (
+        SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::timestamptz[], %s::timestamptz[],
+                             %s::int[], %s::text[], %s::text[], %s::bool[], %s::text[])
+          AS reply (attempt_id, command_id, sent_at, answered_at, http_status, action_id,
+                    outcome, may_have_effect, answer)),
+    attempts AS (
+        UPDATE chargers_attempt AS attempt
+           SET sent_at = reply.sent_at, answered_at = reply.answered_at,
+               http_status = reply.http_status, action_id = reply.action_id,
+               outcome = reply.outcome, may_have_effect = reply.may_have_effect,
+               answer = reply.answer
+          FROM reply WHERE attempt.id = reply.attempt_id)
+    UPDATE chargers_command AS command
+       SET first_sent_at = LEAST(command.first_sent_at, reply.sent_at)
+      FROM reply WHERE command.id = reply.command_id
+"""
+
+# The webhook may have been faster than the answer that names its action.
+_WAKE_WAITING = """
+    UPDATE chargers_webhookdelivery SET state = 'pending'
+     WHERE state = 'waiting' AND waiting_for = ANY(%s)
+"""
+
+_BRING_FORWARD = """
+    UPDATE chargers_command SET next_attempt_at = %s
+     WHERE state IN ('due', 'unconfirmed') AND next_attempt_at > %s
+       AND reason IN ('provider_unreachable', 'provider_failed', 'rate_limited', 'unauthorized')
+"""
+
+_CLOSE_LOST = """
+    UPDATE chargers_attempt SET outcome = 'lost'
+     WHERE outcome = '' AND lease_until < %s - INTERVAL '1 minute'
+"""

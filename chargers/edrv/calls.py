@@ -1,0 +1,167 @@
+"""Every call we make of eDRV's API: its method, path and body, and how its answer is read.
+
+The single calls (`client`, requests) and the burst (`burst`, aiohttp) both send these and read
+answers with `read_answer`, so they cannot differ.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import urllib.parse
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from chargers.edrv import payloads
+from chargers.edrv.errors import ProviderFailed, Refused, error_for_status
+from chargers.electricity import Limit, plain_number
+
+MAX_DETAIL = 300
+# Longer than any page of 1,000 sessions; a body beyond it is not eDRV's.
+MAX_ANSWER_BYTES = 32_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where eDRV is and how it is spoken to. The verb of the two power-limit calls is in none
+    of eDRV's pages, so it is a setting (EDRV_COMMAND_METHOD)."""
+
+    api_url: str
+    api_key: str = field(repr=False)
+    command_method: str = "POST"
+    timeout_s: float = 15
+
+    def headers(self) -> dict[str, str]:
+        return {
+            "Authorization": f"Bearer {self.api_key}",
+            "Accept": "application/json",
+            "Content-Type": "application/json",
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """`path` below the API's base; `body` is sent as JSON, None as no body."""
+
+    method: str
+    path: str
+    body: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a list, and whether eDRV says there are others (None: it does not say)."""
+
+    items: list[Any]
+    has_next: bool | None
+    has_previous: bool | None
+
+
+def set_power_limit(endpoint: Endpoint, session_id: str, limit: Limit) -> Call:
+    """`limit` in whole watts, or amperes per phase."""
+    body = {"unit": str(limit.unit), "limit": plain_number(limit.value)}
+    path = f"/sessions/{quote(session_id)}/set_power_limit"
+    return Call(endpoint.command_method, path, orjson.dumps(body))
+
+
+def clear_power_limit(endpoint: Endpoint, session_id: str) -> Call:
+    return Call(endpoint.command_method, f"/sessions/{quote(session_id)}/clear_power_limit")
+
+
+def get_action(action_id: str) -> Call:
+    """In no document of eDRV's: nothing may depend on it being there."""
+    return Call("GET", f"/actions/{quote(action_id)}")
+
+
+def get_session(session_id: str) -> Call:
+    return Call("GET", f"/sessions/{quote(session_id)}")
+
+
+def get_chargestation(chargestation_id: str) -> Call:
+    return Call("GET", f"/chargestations/{quote(chargestation_id)}")
+
+
+def quote(part: str) -> str:
+    """An id as one path segment: ids come from outside."""
+    return urllib.parse.quote(part, safe="")
+
+
+def read_answer(status: int, headers: Mapping[str, str], body: bytes) -> Any:
+    """The envelope's `result`. Raises the EdrvError that status and body stand for.
+
+    The envelope is `{"ok": true, "message": "", "result": …}`; `message` varies and is only
+    ever shown to people.
+    """
+    envelope = _parse(body)
+    message = _message(envelope, body)
+    if not 200 <= status < 300:
+        raise error_for_status(status, message, read_retry_after(headers.get("Retry-After")))
+    if not isinstance(envelope, Mapping):
+        raise ProviderFailed(f"not JSON of eDRV's: {message}", status, ambiguous=True)
+    if envelope.get("ok") is False:
+        raise Refused(message, status)
+    return envelope.get("result")
+
+
+def read_page(status: int, headers: Mapping[str, str], body: bytes) -> Page:
+    """A list's items and whether there are more, as far as it says. Raises EdrvError."""
+    result = read_answer(status, headers, body)
+    if not isinstance(result, list):
+        raise ProviderFailed("a list without a list in `result`", status)
+    envelope = _parse(body)
+    return Page(
+        result,
+        payloads.read_bool(envelope.get("hasNext")),
+        payloads.read_bool(envelope.get("hasPrevious")),
+    )
+
+
+def read_action_answer(status: int, headers: Mapping[str, str], body: bytes) -> payloads.Action:
+    """The Action of a set, a clear or a look. Raises EdrvError."""
+    result = read_answer(status, headers, body)
+    try:
+        return payloads.read_action(result)
+    except payloads.Unreadable as error:
+        raise ProviderFailed(str(error), status, ambiguous=True) from error
+
+
+def read_session_answer(
+    status: int, headers: Mapping[str, str], body: bytes
+) -> payloads.SessionData:
+    """The Session of a look. Raises EdrvError."""
+    result = read_answer(status, headers, body)
+    try:
+        return payloads.read_session(result)
+    except payloads.Unreadable as error:
+        raise ProviderFailed(str(error), status) from error
+
+
+def read_retry_after(value: str | None) -> float | None:
+    """Seconds; the header holds seconds or a date (RFC 9110, 10.2.3)."""
+    if value is None:
+        return None
+    seconds = payloads.read_number(value.strip())
+    if seconds is None:
+        try:
+            until = email.utils.parsedate_to_datetime(value)
+        except ValueError:
+            return None
+        until = until if until.tzinfo else until.replace(tzinfo=UTC)
+        seconds = (until - datetime.now(UTC)).total_seconds()
+    return max(0.0, seconds)
+
+
+def _parse(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _message(envelope: Any, body: bytes) -> str:
+    if isinstance(envelope, Mapping) and isinstance(envelope.get("message"), str):
+        return str(envelope["message"])[:MAX_DETAIL]
+    return " ".join(body[:MAX_DETAIL].decode(errors="replace").split())

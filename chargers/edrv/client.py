@@ -1,0 +1,114 @@
+"""Single calls to eDRV with `requests`: lists and look-ups. Bursts go through `burst`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from types import TracebackType
+from typing import Any, Self
+
+import requests
+
+from chargers.edrv import calls, payloads
+from chargers.edrv.calls import Call, Endpoint, Page
+from chargers.edrv.errors import NotFound, ProviderFailed, ProviderUnreachable
+from chargers.electricity import Limit
+
+# v1's list parameters (1 to 1,000 a page); v1.1's are in no document.
+PAGE_SIZE = 1000
+FIRST_PAGE = 1
+MAX_PAGES = 10_000
+
+
+class EdrvClient:
+    """One keep-alive connection to eDRV. Every method raises EdrvError."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._http = requests.Session()
+        # Given as `auth`, the key is not replaced by a ~/.netrc entry for the host.
+        self._http.auth = self._authorize
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._http.close()
+
+    def _authorize(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers.update(self._endpoint.headers())
+        return request
+
+    def set_power_limit(self, session_id: str, limit: Limit) -> payloads.Action:
+        call = calls.set_power_limit(self._endpoint, session_id, limit)
+        return calls.read_action_answer(*self._send(call))
+
+    def clear_power_limit(self, session_id: str) -> payloads.Action:
+        call = calls.clear_power_limit(self._endpoint, session_id)
+        return calls.read_action_answer(*self._send(call))
+
+    def get_session(self, session_id: str) -> payloads.SessionData:
+        return calls.read_session_answer(*self._send(calls.get_session(session_id)))
+
+    def get_chargestation(self, chargestation_id: str) -> payloads.ChargeStationData:
+        answer = self._send(calls.get_chargestation(chargestation_id))
+        try:
+            return payloads.read_chargestation(calls.read_answer(*answer))
+        except payloads.Unreadable as error:
+            raise ProviderFailed(str(error), answer[0]) from error
+
+    def pages(self, resource: str, filters: Mapping[str, str] | None = None) -> Iterator[list[Any]]:
+        """Every page of `locations`, `chargestations`, `connectors` or `sessions`, oldest first.
+
+        Ends where eDRV says there is no next page or, since v1.1 may page otherwise, where a
+        page brings nothing new.
+        """
+        seen: set[str] = set()
+        for number in range(FIRST_PAGE, MAX_PAGES + 1):
+            page = self._page(resource, number, filters or {})
+            if number == FIRST_PAGE and page.has_previous:
+                # Whether pages count from 0 or from 1 is in no document.
+                yield self._page(resource, FIRST_PAGE - 1, filters or {}).items
+            ids = {found for item in page.items if (found := payloads.reference(item))}
+            if not ids - seen:
+                return
+            seen |= ids
+            yield page.items
+            if page.has_next is False or (page.has_next is None and len(ids) < PAGE_SIZE):
+                return
+
+    def _page(self, resource: str, number: int, filters: Mapping[str, str]) -> Page:
+        query = {
+            "paginate_limit": str(PAGE_SIZE),
+            "paginate_page": str(number),
+            "sort_by": "createdAt",
+            "sort_order": "asc",
+            **filters,
+        }
+        try:
+            return calls.read_page(*self._send(Call("GET", f"/{resource}"), query))
+        except NotFound:
+            # Clients are seen that ask for `/locations/`.
+            return calls.read_page(*self._send(Call("GET", f"/{resource}/"), query))
+
+    def _send(
+        self, call: Call, query: Mapping[str, str] | None = None
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        try:
+            response = self._http.request(
+                call.method,
+                self._endpoint.api_url + call.path,
+                params=query,
+                data=call.body,
+                timeout=self._endpoint.timeout_s,
+                allow_redirects=call.method == "GET",
+            )
+        except requests.ConnectionError as error:
+            raise ProviderUnreachable(type(error).__name__, ambiguous=True) from error
+        except requests.RequestException as error:
+            raise ProviderUnreachable(str(error), ambiguous=True) from error
+        return response.status_code, response.headers, response.content

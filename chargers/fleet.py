@@ -1,0 +1,214 @@
+"""Sites, chargestations and connectors as eDRV knows them. Our own fields are never touched:
+grid place, volts, phases, greatest current, exemptions.
+
+Everything here may be applied in any order and any number of times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
+
+import structlog
+from django.db import transaction
+
+from chargers import news, sql
+from chargers.edrv.payloads import ChargeStationData, ConnectorData, LocationData
+from chargers.models import ChargeStation, Site, is_timezone
+
+log = structlog.get_logger(__name__)
+Found = TypeVar("Found", LocationData, ChargeStationData, ConnectorData)
+
+
+@dataclass(frozen=True, slots=True)
+class Online:
+    """A chargestation went on or off line at `at`."""
+
+    chargestation_id: str
+    online: bool
+    at: datetime
+
+
+@transaction.atomic
+def apply_locations(locations: Iterable[LocationData]) -> None:
+    """Create or update sites. What eDRV leaves out stays as it is."""
+    records = [
+        (found.id, found.name[:200], found.address[:300], _known_timezone(found))
+        for found in _one_of_each(locations)
+    ]
+    sql.run(_CREATE_SITES, sql.columns(records, 4)[:1])
+    sql.run(_UPDATE_SITES, sql.columns(records, 4))
+
+
+def _known_timezone(found: LocationData) -> str | None:
+    if found.timezone is None or is_timezone(found.timezone):
+        return found.timezone
+    log.warning("location.timezone_unknown", location=found.id, timezone=found.timezone)
+    return None
+
+
+@transaction.atomic
+def apply_chargestations(stations: Iterable[ChargeStationData], *, now: datetime) -> dict[str, str]:
+    """Create or update chargestations with the connectors inside them. Returns, for each that
+    could not be placed, the id of the location that is not known yet."""
+    stations = _one_of_each(stations)
+    sites = _ids(Site, (found.location_id for found in stations))
+    known = _ids(ChargeStation, (found.id for found in stations))
+    placed = [found for found in stations if found.location_id in sites or found.id in known]
+    records = [
+        (
+            found.id,
+            sites.get(found.location_id or ""),
+            found.name[:200],
+            found.protocol[:32],
+            found.is_simulator,
+        )
+        for found in placed
+    ]
+    new = [record[:2] for record in records if record[0] not in known]
+    sql.run(_CREATE_CHARGESTATIONS, sql.columns(new, 2))
+    sql.run(_UPDATE_CHARGESTATIONS, sql.columns(records, 5))
+    apply_connectors(connector for found in placed for connector in found.connectors)
+    apply_online(
+        Online(found.id, found.online, found.updated_at or now)
+        for found in placed
+        if found.online is not None
+    )
+    return {found.id: found.location_id or "" for found in stations if found not in placed}
+
+
+@transaction.atomic
+def apply_connectors(connectors: Iterable[ConnectorData]) -> None:
+    """Create or update connectors; those of unknown chargestations are left out."""
+    connectors = _one_of_each(connectors)
+    stations = _ids(ChargeStation, (found.chargestation_id for found in connectors))
+    records = [
+        (
+            found.id,
+            stations[found.chargestation_id],
+            found.status[:40],
+            found.power_type,
+            found.max_power_w,
+        )
+        for found in connectors
+        if found.chargestation_id in stations
+    ]
+    sql.run(_CREATE_CONNECTORS, sql.columns(records, 5)[:2])
+    sql.run(_UPDATE_CONNECTORS, sql.columns([(r[0], *r[2:]) for r in records], 4))
+
+
+def apply_connector_statuses(statuses: Mapping[str, str]) -> None:
+    """New statuses by connector id; unknown connectors are left out."""
+    records = [(connector_id, status[:40]) for connector_id, status in statuses.items()]
+    sql.run(_UPDATE_CONNECTOR_STATUSES, sql.columns(records, 2))
+
+
+@transaction.atomic
+def apply_online(changes: Iterable[Online]) -> None:
+    """Take over who is on line, by the time of the change. A station that came back has its
+    commands due at once."""
+    newest = {change.chargestation_id: change for change in sorted(changes, key=lambda one: one.at)}
+    records = [(change.chargestation_id, change.online, change.at) for change in newest.values()]
+    changed = sql.rows(_APPLY_ONLINE, sql.columns(records, 3))
+    if changed:
+        sql.run(_WAKE_COMMANDS, [[row["id"] for row in changed if row["online"]]])
+        news.tell(sql.ids(_OPEN_SESSIONS, [[row["id"] for row in changed]]))
+
+
+def _one_of_each(found: Iterable[Found]) -> list[Found]:
+    """A list that is paged while it changes may show one twice; the last counts. Sorted, so that
+    two writers lock in the same order."""
+    return [one for _, one in sorted({one.id: one for one in found}.items())]
+
+
+def _ids(
+    model: type[Site] | type[ChargeStation], external_ids: Iterable[str | None]
+) -> dict[str, int]:
+    wanted = {external_id for external_id in external_ids if external_id}
+    found = model.objects.filter(external_id__in=wanted)
+    return dict(found.values_list("external_id", "id"))
+
+
+_CREATE_SITES = """
+    INSERT INTO chargers_site (external_id, name, address, timezone, grid_zone, substation,
+                               feeder, voltage_v, exempt, exempt_reason)
+    SELECT external_id, '', '', 'UTC', '', '', '', 230, FALSE, ''
+      FROM unnest(%s::text[]) AS found (external_id)
+        ON CONFLICT (external_id) DO NOTHING
+"""
+
+_UPDATE_SITES = """
+    UPDATE chargers_site AS site
+       SET name = COALESCE(NULLIF(found.name, ''), site.name),
+           address = COALESCE(NULLIF(found.address, ''), site.address),
+           timezone = COALESCE(found.timezone, site.timezone)
+      FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[])
+        AS found (external_id, name, address, timezone)
+     WHERE site.external_id = found.external_id
+"""
+
+_CREATE_CHARGESTATIONS = """
+    INSERT INTO chargers_chargestation
+           (external_id, site_id, name, protocol, online, is_simulator, refused_units,
+            refuses_clear, exempt, exempt_reason)
+    SELECT external_id, site_id, '', '', TRUE, FALSE, '{}', FALSE, FALSE, ''
+      FROM unnest(%s::text[], %s::bigint[]) AS found (external_id, site_id)
+        ON CONFLICT (external_id) DO NOTHING
+"""
+
+_UPDATE_CHARGESTATIONS = """
+    UPDATE chargers_chargestation AS station
+       SET site_id = COALESCE(found.site_id, station.site_id),
+           name = COALESCE(NULLIF(found.name, ''), station.name),
+           protocol = COALESCE(NULLIF(found.protocol, ''), station.protocol),
+           is_simulator = COALESCE(found.is_simulator, station.is_simulator)
+      FROM unnest(%s::text[], %s::bigint[], %s::text[], %s::text[], %s::bool[])
+        AS found (external_id, site_id, name, protocol, is_simulator)
+     WHERE station.external_id = found.external_id
+"""
+
+_CREATE_CONNECTORS = """
+    INSERT INTO chargers_connector (external_id, chargestation_id, status, power_type)
+    SELECT external_id, chargestation_id, '', 'unknown'
+      FROM unnest(%s::text[], %s::bigint[]) AS found (external_id, chargestation_id)
+        ON CONFLICT (external_id) DO NOTHING
+"""
+
+_UPDATE_CONNECTORS = """
+    UPDATE chargers_connector AS connector
+       SET status = COALESCE(NULLIF(found.status, ''), connector.status),
+           power_type = COALESCE(NULLIF(found.power_type, 'unknown'), connector.power_type),
+           max_power_w = COALESCE(found.max_power_w, connector.max_power_w)
+      FROM unnest(%s::text[], %s::text[], %s::text[], %s::float8[])
+        AS found (external_id, status, power_type, max_power_w)
+     WHERE connector.external_id = found.external_id
+"""
+
+_UPDATE_CONNECTOR_STATUSES = """
+    UPDATE chargers_connector AS connector SET status = said.status
+      FROM unnest(%s::text[], %s::text[]) AS said (external_id, status)
+     WHERE connector.external_id = said.external_id
+"""
+
+_APPLY_ONLINE = """
+    UPDATE chargers_chargestation AS station
+       SET online = said.online, online_changed_at = said.at
+      FROM unnest(%s::text[], %s::bool[], %s::timestamptz[]) AS said (external_id, online, at)
+     WHERE station.external_id = said.external_id AND station.online <> said.online
+       AND (station.online_changed_at IS NULL OR station.online_changed_at <= said.at)
+ RETURNING station.id, station.online
+"""
+
+_WAKE_COMMANDS = """
+    UPDATE chargers_command AS command SET next_attempt_at = NOW()
+      FROM chargers_session AS session
+     WHERE session.chargestation_id = ANY(%s) AND session.ended_at IS NULL
+       AND command.session_id = session.id AND command.state IN ('due', 'unconfirmed')
+       AND command.reason IN ('station_offline', 'station_unreachable')
+"""
+
+_OPEN_SESSIONS = """
+    SELECT id FROM chargers_session WHERE chargestation_id = ANY(%s) AND ended_at IS NULL
+"""

@@ -1,0 +1,326 @@
+"""Applying stored webhooks: in batches, each once, in whatever order they came.
+
+A delivery and its effect are one transaction. What speaks of something unknown waits until that
+is known; what cannot be applied at all is set aside as failed with the reason, and never holds
+up the others.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TypeVar
+
+import orjson
+import structlog
+from django.conf import settings
+from django.db import DatabaseError, transaction
+from django.utils import timezone
+
+from chargers import counters, fleet, sessions, settlement, sql
+from chargers.edrv import payloads
+from chargers.edrv.payloads import Action, ActionStatus, Delivery
+from chargers.models import Session, WebhookDelivery
+from chargers.sessions import Said
+from chargers.settlement import Answer
+
+log = structlog.get_logger(__name__)
+Read = TypeVar("Read")
+
+BATCH = 1000
+# After the last delivery the applier stays for a moment: the next one rarely comes alone.
+LINGER_S = 0.25
+LINGER_STEP_S = 0.02
+
+State = WebhookDelivery.State
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One pending row, read."""
+
+    id: int
+    received_at: datetime
+    delivery: Delivery
+
+    @property
+    def said_at(self) -> datetime:
+        """eDRV's own time; ours where it says none, or one that is still to come."""
+        said_at = self.delivery.created_at or self.received_at
+        return min(said_at, self.received_at + sessions.MAX_CLOCK_AHEAD)
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What became of a delivery."""
+
+    id: int
+    state: str
+    waiting_for: str = ""
+    note: str = ""
+
+
+def drain() -> int:
+    """Apply pending deliveries until none comes any more; returns how many. One worker at a time
+    does this: a second one finds the lock taken and leaves."""
+    with sql.only_one("inbox") as had:
+        return _drain() if had else 0
+
+
+def _drain() -> int:
+    count, give_up_at = 0, time.monotonic() + LINGER_S
+    while time.monotonic() < give_up_at:
+        applied = apply_batch(now=timezone.now())
+        if applied:
+            count, give_up_at = count + applied, time.monotonic() + LINGER_S
+        else:
+            time.sleep(LINGER_STEP_S)
+    return count
+
+
+def apply_batch(*, now: datetime, most: int = BATCH) -> int:
+    """Apply up to `most` pending deliveries, in one transaction; returns how many it took."""
+    try:
+        with transaction.atomic():
+            stored = _take(most)
+            _settle_fates(_apply(stored, now), now)
+            return len(stored)
+    except (DatabaseError, ArithmeticError, TypeError, ValueError, LookupError) as error:
+        log.warning("inbox.batch_failed", error=repr(error))
+        return _apply_one_by_one(most, now)
+
+
+def _apply_one_by_one(most: int, now: datetime) -> int:
+    """A batch broke: find the delivery that broke it, and set it aside."""
+    with transaction.atomic():
+        stored = _take(most)
+        for one in stored:
+            try:
+                with transaction.atomic():
+                    _settle_fates(_apply([one], now), now)
+            except Exception as error:
+                log.exception("inbox.delivery_failed", delivery=one.id, type=one.delivery.type)
+                _settle_fates([Fate(one.id, State.FAILED, note=repr(error)[:200])], now)
+        return len(stored)
+
+
+def _take(most: int) -> list[Stored]:
+    return [
+        Stored(
+            row["id"],
+            row["received_at"],
+            payloads.read_delivery(orjson.loads(bytes(row["body"]))),
+        )
+        for row in sql.rows(_PENDING, [most])
+    ]
+
+
+def _apply(stored: Sequence[Stored], now: datetime) -> list[Fate]:
+    kinds: dict[Kind, list[Stored]] = {}
+    for one in stored:
+        kinds.setdefault(kind_of(one.delivery), []).append(one)
+    fates = [
+        *_apply_stations(kinds.get(Kind.STATION, [])),
+        *_apply_connectors(kinds.get(Kind.CONNECTOR, [])),
+        *_apply_sessions(kinds.get(Kind.SESSION, []), now),
+        *_apply_actions(kinds.get(Kind.ACTION, []), now),
+    ]
+    others = kinds.get(Kind.OTHER, [])
+    return [*fates, *(Fate(one.id, State.IGNORED, note="not of our business") for one in others)]
+
+
+class Kind(StrEnum):
+    ACTION = "action"
+    SESSION = "session"
+    STATION = "station"
+    CONNECTOR = "connector"
+    OTHER = "other"
+
+
+def kind_of(delivery: Delivery) -> Kind:
+    """What a delivery speaks of, by its type. eDRV may add types at any time."""
+    subject, _, event = delivery.type.partition(".")
+    if "set_power_limit" in event or "clear_power_limit" in event:
+        return Kind.ACTION if subject == "session" else Kind.OTHER
+    if delivery.type in ("chargestation.online", "chargestation.offline"):
+        return Kind.STATION
+    if delivery.type.startswith("chargestation.connector_status"):
+        return Kind.CONNECTOR
+    return Kind.SESSION if subject == "session" and event in SESSION_EVENTS else Kind.OTHER
+
+
+SESSION_EVENTS = {
+    "created", "started", "updated", "ended", "cancelled", "start_failure", "stop_failure",
+    "energy_report",
+}  # fmt: skip
+
+
+def _apply_actions(stored: Sequence[Stored], now: datetime) -> list[Fate]:
+    fates, actions = _read_each(stored, _read_action)
+    attempts = _attempts_by_action([action.id for _, action in actions])
+    settlement.settle(
+        [Answer(attempts[a.id], a) for a in _last_words(actions) if a.id in attempts], now=now
+    )
+    return fates + [_applied_or_waiting(one.id, a.id in attempts, a.id) for one, a in actions]
+
+
+def _read_action(one: Stored) -> Action:
+    return payloads.read_action(one.delivery.data, webhook_type=one.delivery.type)
+
+
+def _last_words(actions: Sequence[tuple[Stored, Action]]) -> list[Action]:
+    """One word an action: that it was requested never counts against its completion."""
+    ordered = sorted(actions, key=lambda pair: pair[1].status is not ActionStatus.REQUESTED)
+    return list({action.id: action for _, action in ordered}.values())
+
+
+def _attempts_by_action(action_ids: Sequence[str]) -> dict[str, int]:
+    found = sql.rows(_ATTEMPTS, [list(action_ids)])
+    return {row["action_id"]: row["id"] for row in found}
+
+
+def _apply_sessions(stored: Sequence[Stored], now: datetime) -> list[Fate]:
+    fates, said = _read_each(stored, _read_session)
+    missing = sessions.apply([one for _, one in said], now=now)
+    return fates + [
+        _applied_or_waiting(
+            one.id, words.session.id not in missing, missing.get(words.session.id, "")
+        )
+        for one, words in said
+    ]
+
+
+def _read_session(one: Stored) -> Said:
+    session = payloads.read_session(one.delivery.data, webhook_type=one.delivery.type)
+    return Said(session, one.said_at)
+
+
+def _apply_stations(stored: Sequence[Stored]) -> list[Fate]:
+    fates, changes = _read_each(stored, _read_online)
+    known = set(sql.texts(_KNOWN_STATIONS, [[change.chargestation_id for _, change in changes]]))
+    fleet.apply_online([change for _, change in changes if change.chargestation_id in known])
+    return fates + [
+        _applied_or_waiting(one.id, change.chargestation_id in known, change.chargestation_id)
+        for one, change in changes
+    ]
+
+
+def _read_online(one: Stored) -> fleet.Online:
+    data = one.delivery.data
+    nested = data.get("chargestation") if isinstance(data, Mapping) else None
+    station_id = payloads.reference(nested) or payloads.reference(data)
+    if station_id is None:
+        raise payloads.Unreadable("no chargestation")
+    return fleet.Online(station_id, one.delivery.type.endswith(".online"), one.said_at)
+
+
+def _apply_connectors(stored: Sequence[Stored]) -> list[Fate]:
+    fates, statuses = _read_each(sorted(stored, key=lambda one: one.said_at), _read_statuses)
+    fleet.apply_connector_statuses(
+        {connector: status for _, said in statuses for connector, status in said.items()}
+    )
+    return fates + [Fate(one.id, State.APPLIED) for one, _ in statuses]
+
+
+def _read_statuses(one: Stored) -> dict[str, str]:
+    """No sample of this webhook is published: the data may be the connector, name it, or be the
+    chargestation with its connectors."""
+    data = one.delivery.data
+    if not isinstance(data, Mapping):
+        raise payloads.Unreadable("no connector")
+    inside = data.get("connectors")
+    found = inside if isinstance(inside, list) else [data]
+    return {
+        connector_id: item["status"]
+        for item in found
+        if isinstance(item, Mapping) and isinstance(item.get("status"), str)
+        if (connector_id := payloads.reference(item.get("connector") or item))
+    }
+
+
+def _read_each(
+    stored: Sequence[Stored], read: Callable[[Stored], Read]
+) -> tuple[list[Fate], list[tuple[Stored, Read]]]:
+    """What could be read, and the fates of what could not."""
+    fates, found = [], []
+    for one in stored:
+        try:
+            found.append((one, read(one)))
+        except payloads.Unreadable as error:
+            fates.append(Fate(one.id, State.FAILED, note=str(error)))
+    return fates, found
+
+
+def _applied_or_waiting(delivery_id: int, is_known: bool, unknown_id: str) -> Fate:
+    if is_known:
+        return Fate(delivery_id, State.APPLIED)
+    return Fate(delivery_id, State.WAITING, waiting_for=unknown_id)
+
+
+def _settle_fates(fates: Sequence[Fate], now: datetime) -> None:
+    counters.count_each("webhook_applied", (fate.state for fate in fates))
+    records = [(fate.id, fate.state, fate.waiting_for, fate.note) for fate in fates]
+    sql.run(_SETTLE, [now, *sql.columns(records, 4)])
+
+
+def retry_waiting() -> int:
+    """Deliveries whose action, chargestation or session has become known are pending again."""
+    return sql.run(_RETRY_WAITING)
+
+
+def is_anything_waiting() -> bool:
+    """Whether deliveries speak of chargestations that a sync might find."""
+    return WebhookDelivery.objects.filter(
+        state=State.WAITING, type__regex=r"^(session\.[a-z_]+|chargestation\..*)$"
+    ).exists()
+
+
+def last_received_at() -> datetime | None:
+    return WebhookDelivery.objects.order_by("-id").values_list("received_at", flat=True).first()
+
+
+def is_silent(*, now: datetime) -> bool:
+    """Whether webhooks are overdue: cars are charging, and none of their reports (every 30 s)
+    came within EDRV_WEBHOOK_SILENCE_S. Never silent is who has nothing to say."""
+    last = last_received_at()
+    allowed = timedelta(seconds=settings.EDRV_WEBHOOK_SILENCE_S)
+    if last is not None and now - last < allowed:
+        return False
+    return Session.objects.filter(
+        status=Session.Status.STARTED, ended_at=None, started_at__lt=now - allowed
+    ).exists()
+
+
+_PENDING = """
+    SELECT id, received_at, body FROM chargers_webhookdelivery
+     WHERE state = 'pending' ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED
+"""
+
+_ATTEMPTS = """
+    SELECT action_id, id FROM chargers_attempt
+     WHERE action_id = ANY(%s) AND verb IN ('set', 'clear')
+"""
+
+_KNOWN_STATIONS = """
+    SELECT external_id FROM chargers_chargestation WHERE external_id = ANY(%s)
+"""
+
+_SETTLE = """
+    UPDATE chargers_webhookdelivery AS delivery
+       SET state = fate.state, waiting_for = fate.waiting_for, note = fate.note, applied_at = %s
+      FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[])
+        AS fate (id, state, waiting_for, note)
+     WHERE delivery.id = fate.id
+"""
+
+_RETRY_WAITING = """
+    UPDATE chargers_webhookdelivery AS delivery SET state = 'pending'
+     WHERE state = 'waiting' AND (
+           EXISTS (SELECT FROM chargers_attempt WHERE action_id = waiting_for)
+        OR EXISTS (SELECT FROM chargers_chargestation WHERE external_id = waiting_for)
+        OR EXISTS (SELECT FROM chargers_connector WHERE external_id = waiting_for)
+        OR EXISTS (SELECT FROM chargers_session WHERE external_id = waiting_for))
+"""

@@ -1,0 +1,137 @@
+"""want(): record what sessions should be held to. The one way to cause a command."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import transaction
+
+from chargers import audit, sql
+from chargers.electricity import Limit
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """The limit a session should be held to; None for no limit. `cause` names, to people, who
+    wants it; `expected_relief_w` decides who is served first."""
+
+    session_id: int
+    limit: Limit | None
+    cause: str = ""
+    expected_relief_w: float = 0.0
+
+
+@transaction.atomic
+def want(wants: Sequence[Want], *, now: datetime) -> int:
+    """Record wanted limits; returns how many sessions changed.
+
+    Each change is a new generation: the session's unsettled command is superseded and a new one
+    becomes due. The end of a limit needs a command only where a limit may be in force. Wanting
+    the same again changes nothing.
+    """
+    wants = list({wanted.session_id: wanted for wanted in wants}.values())
+    if not wants:
+        return 0
+    sql.lock_sessions(wanted.session_id for wanted in wants)
+    changed = _raise_generations(wants)
+    _supersede(changed, now)
+    _create_commands(changed, now)
+    return len(changed)
+
+
+def reassert(session_ids: Sequence[int], *, now: datetime) -> None:
+    """Send the wanted limit of these sessions anew: an older command is known to have reached
+    the station after the newest."""
+    with transaction.atomic():
+        sql.lock_sessions(session_ids)
+        changed = sql.ids(_REASSERT, [list(session_ids)])
+        _supersede(changed, now)
+        _create_commands(changed, now)
+
+
+def _raise_generations(wants: Sequence[Want]) -> list[int]:
+    return sql.ids(
+        _RAISE_GENERATIONS,
+        sql.columns(
+            (
+                (
+                    wanted.session_id,
+                    wanted.limit and str(wanted.limit.unit),
+                    wanted.limit and wanted.limit.value,
+                    wanted.cause,
+                    wanted.expected_relief_w,
+                )
+                for wanted in wants
+            ),
+            5,
+        ),
+    )
+
+
+def _supersede(session_ids: list[int], now: datetime) -> None:
+    superseded = sql.ids(_SUPERSEDE, {"sessions": session_ids, "now": now})
+    audit.record(
+        audit.GATEWAY,
+        "command.superseded",
+        at=now,
+        subject="command",
+        subject_ids=superseded,
+        after="superseded",
+    )
+
+
+def _create_commands(session_ids: list[int], now: datetime) -> None:
+    created = sql.ids(_CREATE_COMMANDS, {"sessions": session_ids, "now": now})
+    audit.record(
+        audit.GATEWAY,
+        "command.due",
+        at=now,
+        subject="command",
+        subject_ids=created,
+        after="due",
+    )
+
+
+_RAISE_GENERATIONS = """
+    UPDATE chargers_session AS session
+       SET wanted_unit = wanted.unit, wanted_value = wanted.value,
+           wanted_cause = wanted.cause, expected_relief_w = wanted.relief_w,
+           generation = session.generation + 1,
+           -- With nothing in force the end of a limit is reached as soon as it is wanted.
+           confirmed_generation = CASE
+               WHEN wanted.unit IS NULL AND NOT session.may_be_limited
+               THEN session.generation + 1 ELSE session.confirmed_generation END
+      FROM unnest(%s::bigint[], %s::text[], %s::float8[], %s::text[], %s::float8[])
+        AS wanted (session_id, unit, value, cause, relief_w)
+     WHERE session.id = wanted.session_id
+       AND session.ended_at IS NULL
+       AND (session.wanted_unit, session.wanted_value)
+           IS DISTINCT FROM (wanted.unit, wanted.value)
+ RETURNING session.id
+"""
+
+_REASSERT = """
+    UPDATE chargers_session SET generation = generation + 1, may_be_limited = TRUE
+     WHERE id = ANY(%s) AND ended_at IS NULL
+ RETURNING id
+"""
+
+_SUPERSEDE = """
+    UPDATE chargers_command
+       SET state = 'superseded', settled_at = %(now)s, next_attempt_at = NULL
+     WHERE session_id = ANY(%(sessions)s) AND state IN ('due', 'sent', 'unconfirmed')
+ RETURNING id
+"""
+
+_CREATE_COMMANDS = """
+    INSERT INTO chargers_command
+           (session_id, generation, kind, unit, value, cause, expected_relief_w,
+            created_at, next_attempt_at)
+    SELECT id, generation, CASE WHEN wanted_unit IS NULL THEN 'clear' ELSE 'set' END,
+           wanted_unit, wanted_value, wanted_cause, expected_relief_w, %(now)s, %(now)s
+      FROM chargers_session
+     WHERE id = ANY(%(sessions)s) AND (wanted_unit IS NOT NULL OR may_be_limited)
+ RETURNING id
+"""

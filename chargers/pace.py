@@ -1,0 +1,110 @@
+"""How fast eDRV may be asked: one rate for all workers together, and a pause for all when eDRV
+is in trouble."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import redis
+import structlog
+
+from chargers import counters
+from chargers.edrv.errors import EdrvError
+from chargers.models import Heartbeat
+
+log = structlog.get_logger(__name__)
+
+TROUBLE = "edrv_trouble"
+HOLD = "edrv_hold"
+OK = "edrv_ok"
+MIN_PAUSE_S = 1.0
+MAX_PAUSE_S = 30.0
+
+# Generic cell rate algorithm: the key holds when the next request may go out. Redis' own clock,
+# so that workers on several machines agree.
+_RESERVE = """
+local clock = redis.call('TIME')
+local now = clock[1] + clock[2] / 1000000
+local free = math.max(now, tonumber(redis.call('GET', KEYS[1]) or '0'))
+local after = free + tonumber(ARGV[1]) / tonumber(ARGV[2])
+local keep_ms = math.ceil((after - now) * 1000) + 1000
+redis.call('SET', KEYS[1], string.format('%.6f', after), 'PX', keep_ms)
+return string.format('%.6f', free - now)
+"""
+
+
+class Pace:
+    """Grants starting times at EDRV_RATE_LIMIT requests a second, shared through Redis. While
+    Redis is away each worker keeps to the whole rate by itself."""
+
+    def __init__(
+        self, rate_per_s: float, *, reserve: Callable[[int, float], float] | None = None
+    ) -> None:
+        self.rate_per_s = rate_per_s
+        self._reserve = reserve or _reserve_in_redis
+        self._free_at_s = 0.0
+
+    def most(self, wanted: int) -> int:
+        """How many to take on at once: no more than a second's worth."""
+        return min(wanted, max(1, int(self.rate_per_s))) if self.rate_per_s else wanted
+
+    def starts(self, count: int) -> list[float]:
+        """When each of `count` requests may start, as time.time()."""
+        now_s = time.time()
+        if not self.rate_per_s:
+            return [now_s] * count
+        first_s = now_s + self._delay_s(count, now_s)
+        return [first_s + number / self.rate_per_s for number in range(count)]
+
+    def _delay_s(self, count: int, now_s: float) -> float:
+        try:
+            delay_s = self._reserve(count, self.rate_per_s)
+        except redis.RedisError as error:
+            log.warning("rate.local", error=str(error))
+            delay_s = max(0.0, self._free_at_s - now_s)
+        self._free_at_s = now_s + delay_s + count / self.rate_per_s
+        return delay_s
+
+
+def _reserve_in_redis(count: int, rate_per_s: float) -> float:
+    answer = counters.connection().eval(
+        _RESERVE, 1, "edrv:next-request-at", str(count), str(rate_per_s)
+    )
+    return float(answer)
+
+
+def held_until(*, now: datetime) -> datetime | None:
+    """Until when nothing is to be sent at all; None when sending is fine."""
+    hold = Heartbeat.objects.filter(name=HOLD, at__gt=now).first()
+    return hold.at if hold else None
+
+
+def note_trouble(error: EdrvError, *, jitter: float, now: datetime) -> None:
+    """eDRV failed a whole round of requests: everybody waits, longer the longer it lasts."""
+    trouble, began = Heartbeat.objects.get_or_create(
+        name=TROUBLE, defaults={"at": now, "detail": str(error)[:300]}
+    )
+    lasting_s = (now - trouble.at).total_seconds()
+    pause_s = min(max(lasting_s, MIN_PAUSE_S), MAX_PAUSE_S) * (0.5 + jitter / 2)
+    until = now + timedelta(seconds=max(error.retry_after_s or 0.0, pause_s))
+    Heartbeat.objects.update_or_create(
+        name=HOLD, defaults={"at": until, "detail": str(error)[:300]}
+    )
+    if began:
+        log.error("edrv.trouble", error=str(error), held_until=until.isoformat())
+
+
+def in_trouble() -> bool:
+    return Heartbeat.objects.filter(name=TROUBLE).exists()
+
+
+def note_success(*, now: datetime) -> bool:
+    """eDRV answers. Returns whether that ended a trouble."""
+    Heartbeat.objects.update_or_create(name=OK, defaults={"at": now, "detail": ""})
+    ended = Heartbeat.objects.filter(name=TROUBLE).delete()[0] > 0
+    if ended:
+        Heartbeat.objects.filter(name=HOLD).delete()
+        log.info("edrv.recovered")
+    return ended

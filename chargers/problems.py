@@ -1,0 +1,43 @@
+"""Problem: an error with what a caller needs to mend it. Becomes problem+json (RFC 9457) at the
+edge, in `gateway.problems`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One thing wrong with one field: `field` as a path such as `limit.value`."""
+
+    field: str
+    code: str
+    detail: str
+
+
+class Problem(Exception):
+    """Raised anywhere below a view; `errors` names each offending field."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        *,
+        field: str = "",
+        errors: Sequence[FieldError] = (),
+        retry_after_s: int | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.errors = list(errors) or ([FieldError(field, code, detail)] if field else [])
+        self.retry_after_s = retry_after_s
+
+    @classmethod
+    def invalid(cls, errors: Sequence[FieldError]) -> Problem:
+        """400 with everything that is wrong at once."""
+        detail = "; ".join(f"{error.field}: {error.detail}" for error in errors)
+        return cls(400, "invalid", detail, errors=errors)

@@ -1,0 +1,176 @@
+"""What becomes of a command after each thing that can happen to it. Pure decisions.
+
+While somebody still wants the limit nobody gives up silently: either there is a next attempt
+with its time, or the command is rejected with a reason. A clear is never given up at all: a
+limit must not be left behind.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from chargers.edrv.errors import Conflict, EdrvError, NotFound, Unauthorized
+from chargers.electricity import Circuit, Limit, Unit
+from chargers.models import Attempt, Command
+
+FIRST_BACKOFF_S = 1.0
+MAX_BACKOFF_S = 60.0
+UNAUTHORIZED_RETRY_S = 30.0
+OFFLINE_RECHECK_S = 60.0
+NOT_STARTED_RETRY_S = 10.0
+# After the first rejection the other unit is tried at once; then both again, since stations are
+# seen that reject at random (lbbrhzn/ocpp#1245).
+REJECTION_DELAYS_S = (0.0, 5.0, 15.0)
+CLEAR_REJECTED_RETRY_S = 60.0
+# A station that never answers is asked again at once, twice; then more and more seldom.
+IMPATIENT_RESENDS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """The command's next state and step. `after_s` counts from now; it is ignored where the
+    state is settled."""
+
+    state: Command.State
+    step: Command.Step = Command.Step.SEND
+    after_s: float = 0.0
+    reason: str = ""
+
+    @property
+    def is_rejection(self) -> bool:
+        return self.reason in REJECTIONS
+
+
+REJECTIONS = {"rejected_by_station", "not_supported_by_station", "refused_by_edrv"}
+STATION_UNREACHABLE = {"station_offline", "station_unreachable"}
+
+DUE, UNCONFIRMED = Command.State.DUE, Command.State.UNCONFIRMED
+
+
+def after_taken(*, deadline_s: float) -> Next:
+    """eDRV has taken the command; the station's answer comes by webhook, or has to be looked for
+    once the deadline has passed."""
+    return Next(Command.State.SENT, Command.Step.LOOK_ACTION, deadline_s)
+
+
+def after_deadline() -> Next:
+    return Next(UNCONFIRMED, Command.Step.LOOK_ACTION, 0.0, "no_answer")
+
+
+def after_error(error: EdrvError, *, attempts: int, jitter: float) -> Next:
+    """An HTTP answer, or none, that is no Action. `jitter` is a random number in 0..1."""
+    match error:
+        case NotFound():
+            return Next(DUE, Command.Step.LOOK_SESSION, 0.0, "session_unknown_to_edrv")
+        case Conflict():
+            return Next(DUE, Command.Step.LOOK_SESSION, 0.0, "session_not_started")
+        case Unauthorized():
+            return Next(DUE, after_s=UNAUTHORIZED_RETRY_S, reason=error.reason)
+        case _:
+            wait_s = max(error.retry_after_s or 0.0, backoff_s(attempts, jitter))
+            return Next(DUE, after_s=wait_s, reason=error.reason)
+
+
+def after_rejection(kind: str, reason: str, *, rejections: int) -> Next:
+    """The station (or eDRV for it) said no. `rejections`: how often already, this one included."""
+    if rejections <= len(REJECTION_DELAYS_S):
+        return Next(DUE, after_s=REJECTION_DELAYS_S[rejections - 1], reason=reason)
+    if kind == Command.Kind.CLEAR:
+        return Next(DUE, after_s=CLEAR_REJECTED_RETRY_S, reason=reason)
+    return Next(Command.State.REJECTED, reason=reason)
+
+
+def after_station_unreachable(reason: str) -> Next:
+    """Wait for `chargestation.online`, with a probe now and then since webhooks get lost."""
+    return Next(DUE, after_s=OFFLINE_RECHECK_S, reason=reason)
+
+
+def after_fruitless_look(*, attempts: int, jitter: float) -> Next:
+    """Nothing is known of the action: a limit is absolute, so sending it again is safe."""
+    patient = attempts >= IMPATIENT_RESENDS
+    wait_s = backoff_s(attempts, jitter) if patient else 0.0
+    return Next(UNCONFIRMED, after_s=wait_s, reason="no_answer")
+
+
+def after_failed_look(error: EdrvError, *, attempts: int, jitter: float) -> Next:
+    """eDRV could not be asked what became of the action: ask again."""
+    wait_s = max(error.retry_after_s or 0.0, backoff_s(attempts, jitter))
+    return Next(UNCONFIRMED, Command.Step.LOOK_ACTION, wait_s, "no_answer")
+
+
+def after_session_look(*, reason: str) -> Next:
+    """The session is there: try again soon."""
+    return Next(DUE, after_s=NOT_STARTED_RETRY_S, reason=reason or "session_not_started")
+
+
+def backoff_s(attempts: int, jitter: float) -> float:
+    """Doubling from one second to a minute; half of it random, so that retries spread."""
+    full_s = min(FIRST_BACKOFF_S * 2.0 ** min(max(attempts - 1, 0), 10), MAX_BACKOFF_S)
+    return full_s * (0.5 + jitter / 2)
+
+
+def read_failure(kind: str, response_data: Any) -> str:
+    """Why a station failed an action, from data of which eDRV documents no shape; "" where a
+    clear found nothing to clear (OCPP 1.6 ClearChargingProfile: `Unknown`).
+
+    Statuses seen below eDRV: Rejected, NotSupported, Unknown; errors as free text.
+    """
+    words = _words(response_data)
+    if kind == Command.Kind.CLEAR and '"unknown"' in words:
+        return ""
+    if any(word in words for word in ("notsupported", "not supported", "notimplemented")):
+        return "not_supported_by_station"
+    if "offline" in words or "not connected" in words or "disconnected" in words:
+        return "station_offline"
+    if "timeout" in words or "timed out" in words:
+        return "station_unreachable"
+    return "rejected_by_station"
+
+
+def _words(response_data: Any) -> str:
+    return orjson.dumps(response_data).decode().lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Station:
+    """What decides how a station is spoken to."""
+
+    is_simulator: bool
+    refused_units: tuple[str, ...]
+    refuses_clear: bool
+    circuit: Circuit
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What goes out: the verb and, for a set, the limit in the unit that is sent."""
+
+    verb: Attempt.Verb
+    limit: Limit | None = None
+
+
+def request_for(kind: str, limit: Limit | None, station: Station, *, rejections: int) -> Request:
+    """How to say a limit, or its end, to this station.
+
+    Units alternate with every rejection. eDRV's simulators take only amperes and know no clear,
+    so there, and where a clear was refused, the end of a limit is a set to the connector's
+    maximum.
+    """
+    if kind == Command.Kind.SET:
+        assert limit is not None
+        return Request(Attempt.Verb.SET, _in_unit(limit, station, rejections))
+    if station.is_simulator or station.refuses_clear or rejections % 2:
+        maximum = Limit(Unit.CURRENT, station.circuit.max_current_a)
+        return Request(Attempt.Verb.SET, _in_unit(maximum, station, rejections // 2))
+    return Request(Attempt.Verb.CLEAR)
+
+
+def _in_unit(limit: Limit, station: Station, rejections: int) -> Limit:
+    if station.is_simulator:
+        return station.circuit.in_unit(limit, Unit.CURRENT)
+    both = (limit.unit, limit.unit.other)
+    units = [unit for unit in both if unit not in station.refused_units] or both
+    return station.circuit.in_unit(limit, units[rejections % len(units)])

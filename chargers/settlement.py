@@ -1,0 +1,314 @@
+"""What answers do to commands and sessions: the one place where either is settled.
+
+An answer comes three ways (in the HTTP answer, by webhook, by looking at the action) and all
+three end here. An answer to generation n settles n only (P5); settling twice changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import orjson
+from django.db import transaction
+
+from chargers import audit, limits, news, sql
+from chargers.edrv.payloads import Action, ActionStatus
+from chargers.retries import (
+    STATION_UNREACHABLE,
+    Next,
+    after_rejection,
+    after_station_unreachable,
+    read_failure,
+)
+
+MAX_ANSWER = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The station's answer to one attempt."""
+
+    attempt_id: int
+    action: Action
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A command's next step after one of its attempts. `number` is that attempt's: a step
+    decided on an older attempt than the last is not taken."""
+
+    command_id: int
+    number: int
+    next: Next
+
+
+@transaction.atomic
+def settle(answers: Sequence[Answer], *, now: datetime) -> None:
+    """Apply the stations' answers: completed or failed actions. Others change nothing."""
+    final = {
+        answer.attempt_id: answer
+        for answer in answers
+        if answer.action.status is not ActionStatus.REQUESTED
+    }
+    if not final:
+        return
+    tries = _lock_tries(final)
+    accepted: list[dict[str, Any]] = []
+    failed: list[dict[str, Any]] = []
+    for found in tries:
+        action = final[found["attempt_id"]].action
+        reason = _failure_reason(found, action)
+        (failed if reason else accepted).append({**found, "action": action, "reason": reason})
+    _record_answers([*accepted, *failed])
+    _accept(accepted, now)
+    _fail(failed, now)
+    news.tell(found["session_id"] for found in tries)
+
+
+def _failure_reason(found: dict[str, Any], action: Action) -> str:
+    if action.status is ActionStatus.COMPLETED:
+        return ""
+    return read_failure(found["verb"], action.response_data)
+
+
+def _lock_tries(attempt_ids: Iterable[int]) -> list[dict[str, Any]]:
+    wanted = list(attempt_ids)
+    sql.lock_sessions(
+        sql.ids("SELECT session_id FROM chargers_attempt WHERE id = ANY(%s)", [wanted])
+    )
+    return sql.rows(_TRIES, [wanted])
+
+
+def _record_answers(found: Sequence[dict[str, Any]]) -> None:
+    sql.run(
+        _RECORD_ANSWERS,
+        sql.columns(
+            (
+                (
+                    row["attempt_id"],
+                    row["reason"] or "accepted",
+                    not row["reason"] or row["reason"] == "station_unreachable",
+                    row["action"].updated_at,
+                    _shown(row["action"].response_data) if row["reason"] else "",
+                )
+                for row in found
+            ),
+            5,
+        ),
+    )
+
+
+def _shown(response_data: Any) -> str:
+    text = orjson.dumps(response_data).decode()
+    return text.replace("\\u0000", "")[:MAX_ANSWER]
+
+
+def _accept(accepted: Sequence[dict[str, Any]], now: datetime) -> None:
+    if not accepted:
+        return
+    attempt_ids = [row["attempt_id"] for row in accepted]
+    settled = sql.ids(_ACCEPT_COMMANDS, {"attempts": attempt_ids, "now": now})
+    sql.run(_CONFIRM_SESSIONS, {"attempts": attempt_ids, "now": now})
+    sql.run(_LEARN_FROM_ACCEPTANCE, {"commands": settled})
+    _audit_settled(settled, "accepted", now)
+    overtaken = sql.ids(_OVERTAKEN, {"attempts": attempt_ids})
+    if overtaken:
+        limits.reassert(overtaken, now=now)
+
+
+def _fail(failed: Sequence[dict[str, Any]], now: datetime) -> None:
+    if not failed:
+        return
+    advance([_move_after_failure(row) for row in failed], now=now)
+    sql.run(_RECONSIDER_LIMITED, {"sessions": [row["session_id"] for row in failed]})
+
+
+def _move_after_failure(row: dict[str, Any]) -> Move:
+    reason = row["reason"]
+    if reason in STATION_UNREACHABLE:
+        then = after_station_unreachable(reason)
+    else:
+        then = after_rejection(row["kind"], reason, rejections=row["rejections"] + 1)
+    return Move(row["command_id"], row["number"], then)
+
+
+def advance(moves: Sequence[Move], *, now: datetime) -> None:
+    """Take each command's next step, unless it is settled or a newer attempt is under way."""
+    taken = sql.rows(
+        _ADVANCE,
+        [
+            now,
+            *sql.columns(
+                (
+                    (
+                        move.command_id,
+                        move.number,
+                        str(move.next.state),
+                        str(move.next.step),
+                        now + timedelta(seconds=move.next.after_s),
+                        move.next.reason,
+                        int(move.next.is_rejection),
+                    )
+                    for move in moves
+                ),
+                7,
+            ),
+        ],
+    )
+    rejected = [row["id"] for row in taken if row["state"] == "rejected"]
+    _audit_settled(rejected, "rejected", now)
+
+
+def reconsider_limited(session_ids: Sequence[int]) -> None:
+    """After a failure: is there still any attempt that may have left a limit behind?"""
+    sql.run(_RECONSIDER_LIMITED, {"sessions": list(session_ids)})
+
+
+@transaction.atomic
+def end_sessions(session_ids: Sequence[int], *, now: datetime) -> None:
+    """The sessions' commands are moot: a limit ends with its session (OCPP 1.6, TxProfile)."""
+    moot = sql.ids(_MOOT, {"sessions": list(session_ids), "now": now})
+    _audit_settled(moot, "moot", now)
+    news.tell(session_ids)
+
+
+def _audit_settled(command_ids: Sequence[int], state: str, now: datetime) -> None:
+    audit.record(
+        audit.GATEWAY,
+        f"command.{state}",
+        at=now,
+        subject="command",
+        subject_ids=command_ids,
+        after=state,
+    )
+
+
+def expire_deadlines(*, now: datetime, deadline: Next, batch: int = 5000) -> int:
+    """Commands that eDRV took and no webhook answered in time become unconfirmed."""
+    with transaction.atomic():
+        expired = sql.rows(_EXPIRE, {"now": now, "reason": deadline.reason, "batch": batch})
+        news.tell(row["session_id"] for row in expired)
+        _audit_settled([row["id"] for row in expired], "unconfirmed", now)
+    return len(expired)
+
+
+_TRIES = """
+    SELECT attempt.id AS attempt_id, attempt.number, attempt.verb, attempt.session_id,
+           command.id AS command_id, command.kind, command.rejections
+      FROM chargers_attempt AS attempt
+      JOIN chargers_command AS command ON command.id = attempt.command_id
+     WHERE attempt.id = ANY(%s)
+"""
+
+_RECORD_ANSWERS = """
+    UPDATE chargers_attempt AS attempt
+       SET outcome = said.outcome, may_have_effect = said.may_have_effect,
+           station_at = said.station_at, answer = said.answer
+      FROM unnest(%s::bigint[], %s::text[], %s::bool[], %s::timestamptz[], %s::text[])
+        AS said (attempt_id, outcome, may_have_effect, station_at, answer)
+     WHERE attempt.id = said.attempt_id
+"""
+
+_ACCEPT_COMMANDS = """
+    UPDATE chargers_command AS command
+       SET state = 'accepted', accepted_at = %(now)s, settled_at = %(now)s,
+           next_attempt_at = NULL, reason = ''
+      FROM chargers_attempt AS attempt
+     WHERE attempt.id = ANY(%(attempts)s) AND command.id = attempt.command_id
+       AND command.state IN ('due', 'sent', 'unconfirmed')
+ RETURNING command.id
+"""
+
+# An older generation's answer is the truth about the station until a newer one is confirmed, so
+# it counts; but it proves no absence of a limit that a newer command may have set since.
+_CONFIRM_SESSIONS = """
+    UPDATE chargers_session AS session
+       SET confirmed_unit = CASE WHEN newest.kind = 'set' THEN newest.unit END,
+           confirmed_value = CASE WHEN newest.kind = 'set' THEN newest.value END,
+           confirmed_generation = newest.generation, confirmed_at = %(now)s,
+           may_be_limited = newest.kind = 'set' OR newest.generation < session.generation
+      FROM (SELECT DISTINCT ON (attempt.session_id) attempt.session_id, attempt.unit,
+                   attempt.value, command.kind, command.generation
+              FROM chargers_attempt AS attempt
+              JOIN chargers_command AS command ON command.id = attempt.command_id
+             WHERE attempt.id = ANY(%(attempts)s)
+             ORDER BY attempt.session_id, command.generation DESC) AS newest
+     WHERE session.id = newest.session_id
+       AND session.ended_at IS NULL AND session.confirmed_generation < newest.generation
+"""
+
+# What the station refused before it accepted, it will refuse again.
+_LEARN_FROM_ACCEPTANCE = """
+    UPDATE chargers_chargestation AS station
+       SET refused_units = CASE WHEN refused.verb = 'set' AND accepted.unit <> refused.unit
+                                THEN ARRAY[refused.unit] ELSE refused_units END,
+           refuses_clear = refuses_clear OR (refused.verb = 'clear' AND accepted.verb = 'set')
+      FROM chargers_attempt AS accepted
+      JOIN chargers_attempt AS refused ON refused.command_id = accepted.command_id
+      JOIN chargers_session AS session ON session.id = accepted.session_id
+     WHERE accepted.command_id = ANY(%(commands)s) AND accepted.outcome = 'accepted'
+       AND refused.outcome IN
+           ('rejected_by_station', 'not_supported_by_station', 'refused_by_edrv')
+       AND station.id = session.chargestation_id
+"""
+
+# Accepted by the station later than what a newer generation had established there.
+_OVERTAKEN = """
+    SELECT DISTINCT late.session_id
+      FROM chargers_attempt AS late
+      JOIN chargers_command AS old ON old.id = late.command_id
+      JOIN chargers_session AS session ON session.id = late.session_id
+      JOIN chargers_command AS newer
+        ON newer.session_id = session.id AND newer.generation = session.confirmed_generation
+      JOIN chargers_attempt AS confirmed
+        ON confirmed.command_id = newer.id AND confirmed.outcome = 'accepted'
+     WHERE late.id = ANY(%(attempts)s) AND old.generation < session.confirmed_generation
+       AND session.ended_at IS NULL AND late.station_at > confirmed.station_at
+"""
+
+_ADVANCE = """
+    UPDATE chargers_command AS command
+       SET state = move.state, step = move.step, reason = move.reason,
+           rejections = rejections + move.rejected,
+           next_attempt_at = CASE WHEN move.state = 'rejected' THEN NULL ELSE move.at END,
+           settled_at = CASE WHEN move.state = 'rejected' THEN %s::timestamptz END
+      FROM unnest(%s::bigint[], %s::int[], %s::text[], %s::text[], %s::timestamptz[],
+                  %s::text[], %s::int[])
+        AS move (command_id, number, state, step, at, reason, rejected)
+     WHERE command.id = move.command_id AND command.attempts = move.number
+       AND command.state IN ('due', 'sent', 'unconfirmed')
+ RETURNING command.id, command.state
+"""
+
+_RECONSIDER_LIMITED = """
+    UPDATE chargers_session AS session SET may_be_limited = FALSE
+     WHERE session.id = ANY(%(sessions)s) AND session.may_be_limited
+       AND session.confirmed_unit IS NULL
+       AND NOT EXISTS (
+           SELECT FROM chargers_attempt AS attempt
+            WHERE attempt.session_id = session.id AND attempt.may_have_effect
+              AND attempt.verb = 'set'
+              AND attempt.id > COALESCE((
+                  SELECT max(cleared.id) FROM chargers_attempt AS cleared
+                    JOIN chargers_command AS clear ON clear.id = cleared.command_id
+                   WHERE cleared.session_id = session.id AND clear.kind = 'clear'
+                     AND cleared.outcome = 'accepted'), 0))
+"""
+
+_MOOT = """
+    UPDATE chargers_command SET state = 'moot', settled_at = %(now)s, next_attempt_at = NULL
+     WHERE session_id = ANY(%(sessions)s) AND state IN ('due', 'sent', 'unconfirmed')
+ RETURNING id
+"""
+
+_EXPIRE = """
+    UPDATE chargers_command
+       SET state = 'unconfirmed', step = 'look_action', reason = %(reason)s
+     WHERE id IN (SELECT id FROM chargers_command
+                   WHERE state = 'sent' AND next_attempt_at <= %(now)s
+                   ORDER BY next_attempt_at LIMIT %(batch)s FOR UPDATE SKIP LOCKED)
+ RETURNING id, session_id
+"""

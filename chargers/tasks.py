@@ -1,0 +1,48 @@
+"""The Celery tasks of the fleet, and the bells that call them. Each makes one domain call."""
+
+from __future__ import annotations
+
+import structlog
+from celery import shared_task
+from django.conf import settings
+from django.utils import timezone
+
+from chargers import dispatch as dispatching
+from chargers import inbox, inventory, sql
+from chargers.doorbell import Bell
+from chargers.edrv.client import EdrvClient
+from chargers.edrv.errors import EdrvError
+
+log = structlog.get_logger(__name__)
+
+
+@shared_task
+def dispatch() -> None:
+    """Send every due command."""
+    dispatching.drain(more_due=dispatch_bell.ring)
+
+
+@shared_task
+def apply_inbox() -> None:
+    """Apply every stored webhook."""
+    inbox.drain()
+
+
+@shared_task
+def sync_if_due() -> None:
+    """Read the fleet from eDRV when it is time to; one worker at a time."""
+    with sql.only_one("sync") as had:
+        if had and settings.EDRV_API_KEY and inventory.is_sync_due(now=timezone.now()):
+            sync_now()
+
+
+def sync_now() -> None:
+    try:
+        with EdrvClient(dispatching.endpoint()) as client:
+            inventory.sync(client, now=timezone.now())
+    except EdrvError as error:
+        log.warning("sync.failed", error=str(error))
+
+
+dispatch_bell = Bell(dispatch)
+inbox_bell = Bell(apply_inbox, quiet_s=inbox.LINGER_S / 5)

@@ -1,0 +1,5 @@
+from django.urls import path
+
+from chargers import webhooks
+
+urlpatterns = [path("webhooks/edrv/", webhooks.receive, name="edrv-webhooks")]

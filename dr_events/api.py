@@ -1,0 +1,278 @@
+"""The REST interface: DESIGN's public contract under /api/v1/. Each view makes one domain call."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, TypeVar
+from uuid import UUID
+
+from django.db.models import Prefetch, Q, QuerySet
+from django.http import StreamingHttpResponse
+from django.utils import timezone
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework import generics, mixins, viewsets
+from rest_framework.decorators import action
+from rest_framework.pagination import CursorPagination
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from chargers.audit import Actor
+from chargers.models import ChargeStation, Session, Site
+from chargers.problems import Problem
+from dr_events import explanation, figures, intake, preview, reports, scope
+from dr_events.declarations import AmendmentShape, DeclarationShape
+from dr_events.filters import (
+    ChargeStationFilter,
+    EventFilter,
+    ParticipationFilter,
+    SessionFilter,
+    SiteFilter,
+)
+from dr_events.models import Event, Participation
+from dr_events.representations import (
+    ChargeStationRepresentation,
+    EventDetail,
+    EventRepresentation,
+    ParticipationRepresentation,
+    PreviewRepresentation,
+    SessionDetail,
+    SessionRepresentation,
+    SiteRepresentation,
+)
+
+FleetModel = TypeVar("FleetModel", Site, ChargeStation, Session)
+
+MAX_KEY_LENGTH = 255
+REPORT_FORMATS_TO_COME = ("xlsx", "pdf", "parquet")
+
+
+class Pages(CursorPagination):
+    """Cursor pages: `next` and `previous` are complete addresses."""
+
+    page_size = 100
+    max_page_size = 1000
+    page_size_query_param = "page_size"
+    ordering: Any = "id"
+
+
+class NewestFirst(Pages):
+    ordering = ("-declared_at", "id")
+
+
+def actor_of(request: Request) -> Actor:
+    """The API client behind a token, and the address it calls from."""
+    token: Any = request.auth
+    return Actor(f"client:{token.application.name}", str(request.META.get("REMOTE_ADDR", "")))
+
+
+class EventViewSet(
+    mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Event]
+):
+    """Demand-response events: declare, follow, amend, end, cancel, report."""
+
+    queryset = Event.objects.prefetch_related("targets")
+    serializer_class = EventRepresentation
+    filterset_class = EventFilter
+    pagination_class = NewestFirst
+    lookup_value_converter = "uuid"
+    required_alternate_scopes: ClassVar = {
+        "GET": [["events:read"]],
+        "POST": [["events:write"]],
+        "PATCH": [["events:write"]],
+    }
+
+    def get_serializer(self, *args: Any, **kwargs: Any) -> Any:
+        events = args[0] if kwargs.get("many") else []
+        kwargs["context"] = {"counts": figures.counts_of(event.id for event in events)}
+        return super().get_serializer_class()(*args, **kwargs)
+
+    @extend_schema(
+        request=DeclarationShape,
+        responses={
+            201: EventDetail,
+            200: OpenApiResponse(EventDetail, "Declared before, with the same content."),
+        },
+        parameters=[
+            OpenApiParameter(
+                "Idempotency-Key",
+                {"type": "string", "minLength": 1, "maxLength": MAX_KEY_LENGTH},
+                OpenApiParameter.HEADER,
+                description="The same key with the same body gives the same event.",
+            )
+        ],
+    )
+    def create(self, request: Request) -> Response:
+        """Declare an event. It starts at once unless `starts_at` says otherwise."""
+        declared = intake.declare(
+            request.data,
+            actor=actor_of(request),
+            now=timezone.now(),
+            idempotency_key=_idempotency_key(request),
+        )
+        event = declared.event
+        headers = {"Location": request.build_absolute_uri(f"{request.path}{event.id}/")}
+        return Response(detail(event), status=201 if declared.created else 200, headers=headers)
+
+    @extend_schema(responses=EventDetail)
+    def retrieve(self, request: Request, pk: UUID) -> Response:
+        """One event with live counts."""
+        return Response(detail(self.get_object()))
+
+    @extend_schema(request=AmendmentShape, responses=EventDetail)
+    def partial_update(self, request: Request, pk: UUID) -> Response:
+        """Amend a scheduled or active event: what is left out stays as it is."""
+        event = intake.amend(pk, request.data, actor=actor_of(request), now=timezone.now())
+        return Response(detail(event))
+
+    @extend_schema(request=None, responses=EventDetail)
+    @action(detail=True, methods=["post"])
+    def end(self, request: Request, pk: UUID) -> Response:
+        """End the event now: every limit of it is lifted. Ending it again changes nothing."""
+        event = intake.end(pk, actor=actor_of(request), now=timezone.now())
+        return Response(detail(event))
+
+    @extend_schema(request=None, responses=EventDetail)
+    @action(detail=True, methods=["post"])
+    def cancel(self, request: Request, pk: UUID) -> Response:
+        """Cancel a scheduled or active event; limits already set are lifted."""
+        event = intake.cancel(pk, actor=actor_of(request), now=timezone.now())
+        return Response(detail(event))
+
+    @extend_schema(request=DeclarationShape, responses=PreviewRepresentation)
+    @action(detail=False, methods=["post"], url_path="preview")
+    def preview(self, request: Request) -> Response:
+        """What this declaration would do now. Changes nothing."""
+        return Response(preview.preview(request.data, now=timezone.now()).as_json())
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("format", OpenApiTypes.STR, enum=list(reports.FORMATS)),
+        ],
+        responses={
+            (200, "application/json"): OpenApiTypes.OBJECT,
+            (200, "text/csv"): OpenApiTypes.STR,
+        },
+    )
+    @action(
+        detail=True,
+        methods=["get"],
+        required_alternate_scopes={"GET": [["reports:read"]]},
+    )
+    def report(self, request: Request, pk: UUID) -> StreamingHttpResponse:
+        """The auditor's export: one row a participation."""
+        format_ = _report_format(request)
+        event = self.get_object()
+        content = reports.export(event, format_, actor=actor_of(request), now=timezone.now())
+        return StreamingHttpResponse(
+            content,
+            content_type=reports.FORMATS[format_].content_type,
+            headers={"Content-Disposition": f'attachment; filename="event-{event.id}.{format_}"'},
+        )
+
+
+def detail(event: Event) -> dict[str, Any]:
+    """One event as REST shows it, counts and warnings included."""
+    counts = figures.counts_of([event.id])
+    targets = list(event.targets.values_list("type", "value"))
+    warnings = (
+        [] if event.is_over else preview.warnings_for(targets, len(scope.sessions_of(targets)))
+    )
+    return EventDetail(event, context={"counts": counts, "warnings": warnings}).data
+
+
+def _idempotency_key(request: Request) -> str | None:
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not (0 < len(key) <= MAX_KEY_LENGTH and key.isprintable()):
+        raise Problem(
+            400,
+            "invalid",
+            f"Idempotency-Key must be 1 to {MAX_KEY_LENGTH} printable characters.",
+            field="Idempotency-Key",
+        )
+    return key
+
+
+def _report_format(request: Request) -> str:
+    format_ = request.query_params.get("format", "json")
+    if format_ not in reports.FORMATS:
+        known = ", ".join(reports.FORMATS)
+        later = " yet" if format_ in REPORT_FORMATS_TO_COME else ""
+        raise Problem(
+            400, "unknown_format", f"{format_!r} is not a format{later}: {known}.", field="format"
+        )
+    return format_
+
+
+class ParticipationList(generics.ListAPIView[Participation]):
+    """Per session of an event: wanted, confirmed, metered, reason, times."""
+
+    serializer_class = ParticipationRepresentation
+    filterset_class = ParticipationFilter
+    pagination_class = Pages
+    required_alternate_scopes: ClassVar = {"GET": [["events:read"]]}
+    queryset = Participation.objects.select_related("session__chargestation__site")
+
+    def get_queryset(self) -> QuerySet[Participation]:
+        if getattr(self, "swagger_fake_view", False):
+            return super().get_queryset().none()
+        event_id = self.kwargs["event_id"]
+        if not Event.objects.filter(pk=event_id).exists():
+            raise Problem(404, "not_found", f"There is no event {event_id}.")
+        return super().get_queryset().filter(event_id=event_id)
+
+
+class FleetViewSet(
+    mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[FleetModel]
+):
+    """Things that are known by our id and by eDRV's; either finds them."""
+
+    pagination_class = Pages
+    lookup_value_regex = "[^/]{1,64}"
+    required_alternate_scopes: ClassVar = {"GET": [["fleet:read"]]}
+
+    def get_object(self) -> FleetModel:
+        wanted = self.kwargs["pk"]
+        known = Q(external_id=wanted)
+        if wanted.isascii() and wanted.isdigit() and len(wanted) <= 18:
+            known |= Q(pk=int(wanted))
+        found = self.get_queryset().filter(known).order_by("id").first()
+        if found is None:
+            raise Problem(404, "not_found", f"Nothing is known as {wanted}.")
+        return found
+
+
+class SiteViewSet(FleetViewSet[Site]):
+    """eDRV's locations with their place in the grid."""
+
+    queryset = Site.objects.all()
+    serializer_class = SiteRepresentation
+    filterset_class = SiteFilter
+
+
+class ChargeStationViewSet(FleetViewSet[ChargeStation]):
+    """Chargestations with their connectors."""
+
+    queryset = ChargeStation.objects.select_related("site").prefetch_related("connectors")
+    serializer_class = ChargeStationRepresentation
+    filterset_class = ChargeStationFilter
+
+
+class SessionViewSet(FleetViewSet[Session]):
+    """Charging sessions: what each draws, what it is held to, and by which event."""
+
+    queryset = Session.objects.select_related("chargestation__site", "connector").prefetch_related(
+        Prefetch(
+            "participations",
+            Participation.objects.filter(released_at=None),
+            to_attr="running_participations",
+        )
+    )
+    serializer_class = SessionRepresentation
+    filterset_class = SessionFilter
+
+    @extend_schema(responses=SessionDetail)
+    def retrieve(self, request: Request, pk: str) -> Response:
+        """One session, and why it is at this limit."""
+        session = self.get_object()
+        why = explanation.explain(session).as_json()
+        return Response(SessionDetail(session, context={"why": why}).data)

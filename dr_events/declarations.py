@@ -1,0 +1,204 @@
+"""What may be declared and amended: shapes, bounds and the errors that name the field.
+
+REST, admin and command line all come through here, by way of `intake`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import orjson
+from rest_framework import serializers
+
+from chargers.electricity import BelowMinimum, Limit, Unit
+from dr_events.fields import Duration, Flag, Instant, Number, Strict, Text, WholeNumber
+from dr_events.models import Event, EventTarget
+
+# Above every charging standard in sight: the Megawatt Charging System ends at 3.75 MW, 3,000 A.
+MAX_LIMIT_W = 4_000_000
+MAX_LIMIT_A = 3_000
+MAX_TARGETS = 1000
+# A declarer's clock may be a little ahead of its request.
+CLOCK_TOLERANCE = timedelta(seconds=60)
+MAX_AHEAD = timedelta(days=3660)
+
+NOT_YET = "is not supported yet; use per_session"
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """A valid declaration. `starts_at` None is now; `ends_at` None is until ended."""
+
+    external_id: str | None
+    name: str
+    reason: str
+    priority: int | None
+    starts_at: datetime | None
+    ends_at: datetime | None
+    duration: timedelta | None
+    limit: Limit
+    below_minimum: BelowMinimum
+    targets: tuple[tuple[str, str], ...]
+    test: bool
+
+    def digest(self) -> str:
+        """The same for two declarations that say the same."""
+        said = {name: getattr(self, name) for name in self.__slots__}
+        return hashlib.sha256(
+            orjson.dumps(said, default=str, option=orjson.OPT_SORT_KEYS)
+        ).hexdigest()
+
+
+class LimitShape(Strict):
+    kind = serializers.ChoiceField(choices=Event.LimitKind.choices)
+    unit = serializers.ChoiceField(choices=[(unit.value, unit.value) for unit in Unit])
+    value = Number(min_value=0, help_text="Watts, or amperes per phase. 0 pauses the session.")
+
+    def validate_kind(self, kind: str) -> str:
+        if kind != Event.LimitKind.PER_SESSION:
+            raise serializers.ValidationError(NOT_YET, code="not_supported")
+        return kind
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        most = MAX_LIMIT_W if attrs["unit"] == Unit.POWER else MAX_LIMIT_A
+        if attrs["value"] > most:
+            raise serializers.ValidationError(
+                {"value": f"is more than any charger delivers ({most:,})"}, code="too_large"
+            )
+        return attrs
+
+
+class TargetShape(Strict):
+    type = serializers.ChoiceField(choices=EventTarget.Type.choices)
+    value = Text(
+        required=False, allow_null=True, max_length=64, help_text="None for the type `all`."
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        value = attrs.get("value")
+        if attrs["type"] == EventTarget.Type.ALL and value is not None:
+            raise serializers.ValidationError({"value": "has no meaning for the type all"})
+        if attrs["type"] != EventTarget.Type.ALL and value is None:
+            raise serializers.ValidationError({"value": "is required"}, code="required")
+        return attrs
+
+
+class EventShape(Strict):
+    """The fields that a declaration and an amendment share."""
+
+    name = Text(max_length=200)
+    reason = Text(max_length=500, required=False, allow_blank=True)
+    priority = WholeNumber(
+        min_value=0,
+        max_value=32767,
+        required=False,
+        allow_null=True,
+        help_text="0 is the highest; null is the lowest.",
+    )
+    starts_at = Instant(required=False, allow_null=True, help_text="null: now.")
+    ends_at = Instant(
+        required=False, allow_null=True, help_text="Exclusive. null, and no duration: until ended."
+    )
+    duration = Duration(required=False, allow_null=True, help_text="Instead of ends_at.")
+    limit = LimitShape()
+    below_minimum = serializers.ChoiceField(
+        choices=[(choice.value, choice.value) for choice in BelowMinimum],
+        required=False,
+        help_text="AC cannot be held between 0 and 6 A: pause such a session, or let it have 6 A.",
+    )
+    targets = serializers.ListField(child=TargetShape(), allow_empty=False, max_length=MAX_TARGETS)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if attrs.get("ends_at") is not None and attrs.get("duration") is not None:
+            raise serializers.ValidationError(
+                {"duration": "cannot go together with ends_at"}, code="contradiction"
+            )
+        return attrs
+
+
+class DeclarationShape(EventShape):
+    """The body of `POST events/`."""
+
+    external_id = Text(
+        max_length=128,
+        required=False,
+        allow_null=True,
+        help_text="Your own id. Declared again with the same content it answers 200.",
+    )
+    test = Flag(required=False, help_text="A drill: real limits, marked as a test.")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        attrs = super().validate(attrs)
+        now = self.context["now"]
+        starts_at = attrs.get("starts_at")
+        if starts_at is not None:
+            check_start(starts_at, now=now)
+        check_end(attrs.get("ends_at"), starts_at=starts_at or now, now=now)
+        return attrs
+
+
+class AmendmentShape(EventShape):
+    """The body of `PATCH events/{id}/`: what is left out stays as it is."""
+
+
+def check_start(starts_at: datetime, *, now: datetime) -> None:
+    """Raises ValidationError for a start that is past, or too far off to be meant."""
+    if starts_at < now - CLOCK_TOLERANCE:
+        raise serializers.ValidationError({"starts_at": "is in the past"}, code="past")
+    if starts_at > now + MAX_AHEAD:
+        raise serializers.ValidationError(
+            {"starts_at": f"is more than {MAX_AHEAD.days} days ahead"}, code="too_far"
+        )
+
+
+def check_end(ends_at: datetime | None, *, starts_at: datetime, now: datetime) -> None:
+    """Raises ValidationError for an end that is past or not after the start."""
+    if ends_at is None:
+        return
+    if ends_at <= now:
+        raise serializers.ValidationError({"ends_at": "is in the past"}, code="past")
+    if ends_at <= starts_at:
+        raise serializers.ValidationError({"ends_at": "is not after starts_at"}, code="order")
+    if ends_at > now + MAX_AHEAD:
+        raise serializers.ValidationError(
+            {"ends_at": f"is more than {MAX_AHEAD.days} days ahead"}, code="too_far"
+        )
+
+
+def read_declaration(data: Any, *, now: datetime) -> Declaration:
+    """A Declaration from JSON-like data. Raises rest_framework's ValidationError."""
+    shape = DeclarationShape(data=data, context={"now": now})
+    shape.is_valid(raise_exception=True)
+    said = shape.validated_data
+    return Declaration(
+        external_id=said.get("external_id"),
+        name=said["name"],
+        reason=said.get("reason", ""),
+        priority=said.get("priority"),
+        starts_at=said.get("starts_at"),
+        ends_at=said.get("ends_at"),
+        duration=said.get("duration"),
+        limit=read_limit(said["limit"]),
+        below_minimum=BelowMinimum(said.get("below_minimum", BelowMinimum.PAUSE)),
+        targets=read_targets(said["targets"]),
+        test=said.get("test", False),
+    )
+
+
+def read_amendment(data: Any) -> dict[str, Any]:
+    """What an amendment says, validated field by field. Raises ValidationError."""
+    shape = AmendmentShape(data=data, partial=True)
+    shape.is_valid(raise_exception=True)
+    return dict(shape.validated_data)
+
+
+def read_limit(said: dict[str, Any]) -> Limit:
+    return Limit(Unit(said["unit"]), said["value"])
+
+
+def read_targets(said: list[dict[str, Any]]) -> tuple[tuple[str, str], ...]:
+    """Each target once, in an order of its own, so that the order given means nothing."""
+    return tuple(sorted({(target["type"], target.get("value") or "") for target in said}))

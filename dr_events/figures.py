@@ -1,0 +1,86 @@
+"""Counts over participations. Set-based: one query for however many events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+from uuid import UUID
+
+from chargers import sql
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """targeted = pending + confirmed + failed + unreachable + exempt + ended; complied and
+    restored are counted beside that."""
+
+    targeted: int = 0
+    pending: int = 0
+    confirmed: int = 0
+    failed: int = 0
+    unreachable: int = 0
+    exempt: int = 0
+    ended: int = 0
+    complied: int = 0
+    restored: int = 0
+
+    def as_json(self) -> dict[str, int]:
+        return asdict(self)
+
+
+def counts_of(event_ids: Iterable[UUID]) -> dict[UUID, Counts]:
+    """Counts by event; all zero for events without participations."""
+    wanted = list(event_ids)
+    counted = {row.pop("event_id"): Counts(**row) for row in sql.rows(_COUNTS, [wanted])}
+    return {event_id: counted.get(event_id, Counts()) for event_id in wanted}
+
+
+def reasons_of(event_id: UUID) -> list[dict[str, Any]]:
+    """How many participations carry each reason: `state`, `reason`, `sessions`."""
+    return sql.rows(_REASONS, [event_id])
+
+
+def seconds_to_accepted(event_id: UUID) -> dict[str, float | None]:
+    """p50 and p95 of the seconds from wanting a limit to the station's acceptance."""
+    return sql.rows(_SECONDS_TO_ACCEPTED, [event_id])[0]
+
+
+def power_of(event_id: UUID) -> dict[str, float | None]:
+    """Metered watts of the event's sessions: `before_w`, when each came into the event, and
+    `now_w`, the latest of those that are still charging."""
+    return sql.rows(_POWER, [event_id])[0]
+
+
+_COUNTS = """
+    SELECT event_id, count(*) AS targeted,
+           count(*) FILTER (WHERE state = 'pending') AS pending,
+           count(*) FILTER (WHERE state = 'confirmed') AS confirmed,
+           count(*) FILTER (WHERE state = 'failed') AS failed,
+           count(*) FILTER (WHERE state = 'unreachable') AS unreachable,
+           count(*) FILTER (WHERE state = 'exempt') AS exempt,
+           count(*) FILTER (WHERE state = 'ended') AS ended,
+           count(complied_at) AS complied, count(restored_at) AS restored
+      FROM dr_events_participation WHERE event_id = ANY(%s) GROUP BY event_id
+"""
+
+_REASONS = """
+    SELECT state, reason, count(*) AS sessions FROM dr_events_participation
+     WHERE event_id = %s AND reason <> '' GROUP BY state, reason ORDER BY 3 DESC, 1, 2
+"""
+
+_SECONDS_TO_ACCEPTED = """
+    SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY took_s) AS p50,
+           percentile_cont(0.95) WITHIN GROUP (ORDER BY took_s) AS p95
+      FROM (SELECT EXTRACT(EPOCH FROM accepted_at - wanted_at)::float8 AS took_s
+              FROM dr_events_participation
+             WHERE event_id = %s AND accepted_at >= wanted_at) AS accepted
+"""
+
+_POWER = """
+    SELECT sum(participation.before_w) AS before_w,
+           sum(session.power_w) FILTER (WHERE session.ended_at IS NULL) AS now_w
+      FROM dr_events_participation AS participation
+      JOIN chargers_session AS session ON session.id = participation.session_id
+     WHERE participation.event_id = %s
+"""

@@ -1,0 +1,83 @@
+"""The states of an event, and the only functions that move one.
+
+    scheduled ──▶ active ──▶ restoring ──▶ completed
+        │                        └───────▶ cancelled
+        └──────────────────────────────▶ cancelled
+
+Each is a conditional UPDATE with its audit row in one transaction; the row count settles the
+race, and who loses it gets IllegalTransition.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import F
+
+from chargers import audit
+from chargers.audit import Actor
+from dr_events.models import Event
+
+Status = Event.Status
+
+
+class IllegalTransition(Exception):
+    """The event is not in the state this transition starts from."""
+
+    def __init__(self, event_id: UUID, wanted: str, found: str | None) -> None:
+        super().__init__(f"event {event_id} is {found or 'unknown'}: cannot become {wanted}")
+        self.found = found
+
+
+def activate(event_id: UUID, *, now: datetime) -> None:
+    """scheduled → active: the event's time has come."""
+    _move(event_id, Status.SCHEDULED, Status.ACTIVE, audit.GATEWAY, now, activated_at=now)
+
+
+def end(event_id: UUID, *, ending_as: str, actor: Actor, now: datetime) -> None:
+    """active → restoring, to become completed or cancelled once every limit is gone."""
+    _move(event_id, Status.ACTIVE, Status.RESTORING, actor, now, ended_at=now, ending_as=ending_as)
+
+
+def cancel_scheduled(event_id: UUID, *, actor: Actor, now: datetime) -> None:
+    """scheduled → cancelled: nothing was ever sent."""
+    _move(
+        event_id,
+        Status.SCHEDULED,
+        Status.CANCELLED,
+        actor,
+        now,
+        ended_at=now,
+        restored_at=now,
+        ending_as=Status.CANCELLED,
+    )
+
+
+def finish(event_id: UUID, *, now: datetime) -> None:
+    """restoring → completed or cancelled: the absence of every limit is proven."""
+    ending_as = Event.objects.values_list("ending_as", flat=True).get(pk=event_id)
+    _move(event_id, Status.RESTORING, Status(ending_as), audit.GATEWAY, now, restored_at=now)
+
+
+def _move(
+    event_id: UUID, before: Status, after: Status, actor: Actor, now: datetime, **changes: Any
+) -> None:
+    with transaction.atomic():
+        moved = Event.objects.filter(pk=event_id, status=before).update(
+            status=after, revision=F("revision") + 1, **changes
+        )
+        if not moved:
+            found = Event.objects.filter(pk=event_id).values_list("status", flat=True).first()
+            raise IllegalTransition(event_id, after, found)
+        audit.record(
+            actor,
+            f"event.{after}",
+            at=now,
+            subject="event",
+            subject_ids=[event_id],
+            before={"status": before},
+            after={"status": after},
+        )

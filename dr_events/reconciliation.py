@@ -1,0 +1,58 @@
+"""The sweep: everything that is to happen by now, happens. Run every second by beat and, out of
+turn, whenever a bell rings. Idempotent; two at once do no harm."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db import transaction
+from django.utils import timezone
+
+from chargers import news, sql, upkeep
+from chargers.models import Heartbeat
+from dr_events import fanout, judgement, scope
+from dr_events.models import Participation
+
+SWEPT = "sweep"
+NEWS_BATCH = 1000
+
+
+def sweep(*, now: datetime) -> None:
+    """One turn of the loop: time, events, news, restoring."""
+    upkeep.tick(now=now)
+    steer(now=now)
+    Heartbeat.objects.update_or_create(name=SWEPT, defaults={"at": timezone.now(), "detail": ""})
+
+
+def steer(*, now: datetime) -> None:
+    """The part of the sweep that bells call for: events that are due, and news of sessions."""
+    fanout.advance(now=now)
+    fanout.plan_events(now=now)
+    while reconcile_news(now=now) == NEWS_BATCH:
+        pass
+    fanout.finish_events(now=now)
+
+
+@transaction.atomic
+def reconcile_news(*, now: datetime) -> int:
+    """Deal with sessions of which something changed: arrivals are limited, those that left are
+    let go, answers and readings are judged. Returns how many pieces of news were taken."""
+    sql.one_at_a_time(fanout.PLANNING)
+    taken = news.take(NEWS_BATCH)
+    if not taken.session_ids:
+        return 0
+    _update_memberships(taken.session_ids, now)
+    fanout.plan_sessions(taken.session_ids, now=now)
+    judgement.refresh(taken.session_ids, now=now)
+    fanout.restore(taken.session_ids)
+    return taken.count
+
+
+def _update_memberships(session_ids: list[int], now: datetime) -> None:
+    aimed_at = scope.pairs_for(session_ids)
+    running = Participation.objects.filter(
+        session_id__in=session_ids, released_at=None, event__status="active"
+    )
+    taking_part = set(running.values_list("event_id", "session_id"))
+    fanout.enlist(aimed_at - taking_part, now=now)
+    fanout.release(taking_part - aimed_at, now=now)

@@ -1,0 +1,84 @@
+"""Which sessions an event aims at. Only sessions that have started can be limited."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from uuid import UUID
+
+from chargers import sql
+
+Target = tuple[str, str]
+
+
+def sessions_of(targets: Sequence[Target]) -> list[int]:
+    """The started sessions that any of the targets names, the largest draw first."""
+    types, values = sql.columns(targets, 2)
+    return sql.ids(_SESSIONS_OF_TARGETS, {"types": types, "values": values})
+
+
+def pairs_for(session_ids: Iterable[int]) -> set[tuple[UUID, int]]:
+    """(event, session) for every active event that aims at one of these sessions."""
+    found = sql.rows(_PAIRS, [list(session_ids)])
+    return {(row["event_id"], row["session_id"]) for row in found}
+
+
+def unmatched(targets: Sequence[Target]) -> list[Target]:
+    """The targets that name nothing in the fleet, whether or not a car is charging there."""
+    types, values = sql.columns(targets, 2)
+    matched = sql.rows(_MATCHED, {"types": types, "values": values})
+    known = {(row["type"], row["value"]) for row in matched}
+    return [target for target in targets if target not in known]
+
+
+_TARGETS = "unnest(%(types)s::text[], %(values)s::text[]) AS target (type, value)"
+
+_SITE_MATCHES = """
+    target.type = 'all'
+    OR (target.type = 'grid_zone' AND target.value = site.grid_zone)
+    OR (target.type = 'substation' AND target.value = site.substation)
+    OR (target.type = 'feeder' AND target.value = site.feeder)
+    OR (target.type = 'site' AND target.value = site.external_id)
+"""
+
+# From the few sites and stations down to their sessions, by index all the way.
+_SESSIONS_OF_TARGETS = f"""
+    WITH target AS (SELECT * FROM {_TARGETS}),
+    stations AS (
+        SELECT station.id FROM chargers_chargestation AS station
+         WHERE station.site_id IN (
+               SELECT site.id FROM chargers_site AS site JOIN target ON {_SITE_MATCHES})
+        UNION
+        SELECT station.id FROM chargers_chargestation AS station
+          JOIN target ON target.type = 'chargestation' AND target.value = station.external_id),
+    found AS (
+        SELECT session.id, session.power_w FROM chargers_session AS session
+         WHERE session.ended_at IS NULL AND session.status = 'started'
+           AND session.chargestation_id IN (SELECT id FROM stations)
+        UNION
+        SELECT session.id, session.power_w FROM chargers_session AS session
+          JOIN target ON target.type = 'session' AND target.value = session.external_id
+         WHERE session.ended_at IS NULL AND session.status = 'started')
+    SELECT id FROM found ORDER BY power_w DESC NULLS LAST, id
+"""
+
+_PAIRS = f"""
+    SELECT DISTINCT event.id AS event_id, session.id AS session_id
+      FROM chargers_session AS session
+      JOIN chargers_chargestation AS station ON station.id = session.chargestation_id
+      JOIN chargers_site AS site ON site.id = station.site_id
+      JOIN dr_events_event AS event ON event.status = 'active'
+      JOIN dr_events_eventtarget AS target ON target.event_id = event.id AND (
+           {_SITE_MATCHES}
+           OR (target.type = 'chargestation' AND target.value = station.external_id)
+           OR (target.type = 'session' AND target.value = session.external_id))
+     WHERE session.id = ANY(%s) AND session.ended_at IS NULL AND session.status = 'started'
+"""
+
+_MATCHED = f"""
+    SELECT target.type, target.value FROM {_TARGETS}
+     WHERE EXISTS (SELECT FROM chargers_site AS site WHERE {_SITE_MATCHES})
+        OR (target.type = 'chargestation' AND EXISTS (
+            SELECT FROM chargers_chargestation WHERE external_id = target.value))
+        OR (target.type = 'session' AND EXISTS (
+            SELECT FROM chargers_session WHERE external_id = target.value))
+"""

@@ -1,0 +1,32 @@
+"""The Celery tasks of events, and the bell that calls for them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import shared_task
+from django.utils import timezone
+
+from chargers.doorbell import Bell
+from dr_events import reconciliation
+
+
+@shared_task
+def sweep() -> None:
+    """Beat's tick: one turn of the whole loop."""
+    reconciliation.sweep(now=timezone.now())
+
+
+@shared_task
+def steer() -> None:
+    """An event was declared, amended or ended, or there is news of sessions."""
+    reconciliation.steer(now=timezone.now())
+
+
+steer_bell = Bell(steer)
+# News comes in batches, and the sweep is never more than a second away.
+news_bell = Bell(steer, quiet_s=0.1)
+
+
+def on_news(**_: Any) -> None:
+    news_bell.ring()

@@ -1,0 +1,15 @@
+from django.urls import include, path
+from rest_framework.routers import SimpleRouter
+
+from dr_events import api
+
+router = SimpleRouter()
+router.register("events", api.EventViewSet, "event")
+router.register("sites", api.SiteViewSet, "site")
+router.register("chargestations", api.ChargeStationViewSet, "chargestation")
+router.register("sessions", api.SessionViewSet, "session")
+
+urlpatterns = [
+    path("events/<uuid:event_id>/participations/", api.ParticipationList.as_view()),
+    path("", include(router.urls)),
+]

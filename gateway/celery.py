@@ -1,0 +1,27 @@
+"""The Celery application: `celery -A gateway worker`, `celery -A gateway beat`."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from celery import Celery
+from celery.signals import setup_logging, worker_process_init
+from django.db import connections
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway.settings")
+
+app = Celery("gateway")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+
+
+@setup_logging.connect
+def keep_our_logging(**_: Any) -> None:
+    """Django's LOGGING stands; Celery is not to replace it."""
+
+
+@worker_process_init.connect
+def drop_inherited_connections(**_: Any) -> None:
+    """A forked child must not talk over its parent's connections."""
+    connections.close_all()

@@ -1,0 +1,44 @@
+"""API clients: each may ask for the scopes it was given, and no others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from oauth2_provider.scopes import SettingsScopes
+from oauth2_provider.views import TokenView
+
+from chargers.problems import Problem
+from gateway.throttling import TokenThrottle
+
+
+class ClientScopes(SettingsScopes):
+    """The settings name every scope; each client has its own share of them."""
+
+    def get_available_scopes(
+        self, application: Any = None, request: Any = None, *args: Any, **kwargs: Any
+    ) -> list[str]:
+        return list(application.scope_list if application else super().get_available_scopes())
+
+    def get_default_scopes(
+        self, application: Any = None, request: Any = None, *args: Any, **kwargs: Any
+    ) -> list[str]:
+        """A token asked for without scopes gets all that its client has."""
+        return self.get_available_scopes(application, request)
+
+
+class ThrottledTokenView(TokenView):
+    """POST /oauth/token/, at TOKEN_RATE_LIMIT for each address."""
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        throttle = TokenThrottle()
+        if not throttle.allow_request(request, self):
+            wait_s = throttle.wait()
+            raise Problem(
+                429,
+                "throttled",
+                "Too many tokens were asked for from this address.",
+                retry_after_s=int(wait_s or 1) + 1,
+            )
+        response: HttpResponse = super().dispatch(request, *args, **kwargs)
+        return response

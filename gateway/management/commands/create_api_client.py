@@ -1,0 +1,60 @@
+"""A client for the REST interface."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from oauth2_provider.generators import generate_client_secret
+from oauth2_provider.settings import oauth2_settings
+
+from gateway.models import ApiClient
+
+SCOPES: dict[str, str] = oauth2_settings.SCOPES
+
+
+class Command(BaseCommand):
+    help = (
+        "Create an OAuth2 client for the REST interface and print its id and secret as JSON. "
+        "The secret is shown this once."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("name", help="who the client is, such as scada")
+        parser.add_argument(
+            "--scope",
+            dest="scopes",
+            nargs="+",
+            action="extend",
+            required=True,
+            metavar="SCOPE",
+            help=f"one or more of: {', '.join(SCOPES)}",
+        )
+
+    def handle(self, *args: Any, name: str, scopes: list[str], **options: Any) -> None:
+        wanted = [word for given in scopes for word in given.replace(",", " ").split()]
+        unknown = sorted(set(wanted) - set(SCOPES))
+        if unknown:
+            raise CommandError(f"--scope: unknown: {', '.join(unknown)}")
+        if ApiClient.objects.filter(name=name).exists():
+            raise CommandError(f"There is a client named {name!r} already.")
+        secret = generate_client_secret()
+        client = ApiClient.objects.create(
+            name=name,
+            scopes=" ".join(dict.fromkeys(wanted)),
+            client_type=ApiClient.CLIENT_CONFIDENTIAL,
+            authorization_grant_type=ApiClient.GRANT_CLIENT_CREDENTIALS,
+            client_secret=secret,
+        )
+        self.stdout.write(
+            json.dumps(
+                {
+                    "name": client.name,
+                    "client_id": client.client_id,
+                    "client_secret": secret,
+                    "scope": client.scopes,
+                }
+            )
+        )

@@ -1,0 +1,41 @@
+"""Everything on one machine: servers, migrations, web, worker, beat, a first sync."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from gateway.processes import ProgramFailed
+from gateway.stack import Stack, StackInUse
+
+
+class Command(BaseCommand):
+    help = (
+        "Run the whole gateway on this machine, until Ctrl-C: embedded PostgreSQL and Valkey "
+        "(unless DATABASE_URL and REDIS_URL are set), migrations, web on plain HTTP and "
+        "loopback, workers, beat, and a first sync. Started again it goes on with its data."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--port", type=int, default=8000, help="web port (default 8000)")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        stack = Stack(port=options["port"], say=self.stdout.write)
+        try:
+            with stack:
+                self._greet(stack)
+                stack.watch_until_stopped()
+        except (ProgramFailed, StackInUse) as error:
+            raise CommandError(str(error)) from error
+
+    def _greet(self, stack: Stack) -> None:
+        self.stdout.write(
+            f"\nThe gateway runs. Ctrl-C stops it.\n"
+            f"  admin    {stack.url}/admin/   (first user: manage.py createsuperuser)\n"
+            f"  API      {stack.url}/api/v1/docs/\n"
+            f"  webhooks {stack.url}/webhooks/edrv/\n"
+            f"  ready?   {stack.url}/health/ready/\n"
+            f"  logs     {stack.log_dir}"
+        )

@@ -1,0 +1,79 @@
+"""What every request passes through: its context for the logs, its errors, its size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import structlog
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+
+from chargers.problems import Problem
+from gateway import problems
+
+log = structlog.get_logger(__name__)
+
+Handler = Callable[[HttpRequest], HttpResponse]
+
+
+class RequestContext:
+    """Gives the logs of a request its address and path, and its errors to machines as
+    problem+json."""
+
+    def __init__(self, get_response: Handler) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if settings.BEHIND_PROXY and (forwarded := request.headers.get("X-Forwarded-For")):
+            # The proxy appends the address it saw; what stands before that anyone can write.
+            request.META["REMOTE_ADDR"] = forwarded.rpartition(",")[2].strip()
+        with structlog.contextvars.bound_contextvars(
+            path=request.path, address=request.META.get("REMOTE_ADDR")
+        ):
+            response = self._get_response(request)
+        if response.status_code in (400, 404) and _is_djangos_page(request, response):
+            return problems.as_response(_problem_for(response.status_code))
+        return response
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        problem = problems.problem_of(error)
+        if not problems.is_for_machines(request):
+            return None
+        if problem is not None:
+            return problems.as_response(problem)
+        reference = problems.new_reference()
+        log.exception("request.failed", reference=reference)
+        failure = Problem(500, "internal", "The gateway failed; its log has the reference.")
+        return problems.as_response(failure, reference=reference)
+
+
+def _is_djangos_page(request: HttpRequest, response: HttpResponse) -> bool:
+    is_html = response.headers.get("Content-Type", "").startswith("text/html")
+    return is_html and problems.is_for_machines(request)
+
+
+def _problem_for(status: int) -> Problem:
+    if status == 404:
+        return Problem(404, "not_found", "There is nothing here.")
+    return Problem(400, "bad_request", "The request cannot be read.")
+
+
+class BodyLimit:
+    """Refuses bodies that are larger than anything meant for us, before they are read."""
+
+    def __init__(self, get_response: Handler) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        length = request.META.get("CONTENT_LENGTH") or "0"
+        if length.isdigit() and int(length) > self._limit(request):
+            problem = Problem(
+                413, "too_large", f"The body is larger than {self._limit(request):,} bytes.",
+                field="body",
+            )  # fmt: skip
+            return problems.as_response(problem)
+        return self._get_response(request)
+
+    def _limit(self, request: HttpRequest) -> int:
+        limit: int = settings.MAX_BODY_BYTES
+        return limit if problems.is_for_machines(request) else 20 * limit

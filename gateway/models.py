@@ -1,0 +1,24 @@
+"""Who may call the REST interface."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+from oauth2_provider.models import AbstractApplication
+
+
+class ApiClient(AbstractApplication):
+    """An OAuth2 client with the scopes it may ask for, separated by spaces."""
+
+    scopes = models.CharField(max_length=300)
+
+    class Meta(AbstractApplication.Meta):
+        verbose_name = "API client"
+        constraints: ClassVar = [
+            models.UniqueConstraint("name", name="api_client_name_once"),
+        ]
+
+    @property
+    def scope_list(self) -> list[str]:
+        return self.scopes.split()

@@ -1,0 +1,119 @@
+"""Any error as application/problem+json (RFC 9457), each offending field named.
+
+A failure of our own says nothing of its inside: only a reference, which the log has too.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from rest_framework import exceptions
+from rest_framework.response import Response
+from rest_framework.views import set_rollback
+
+from chargers.problems import FieldError, Problem
+
+log = structlog.get_logger(__name__)
+
+CONTENT_TYPE = "application/problem+json"
+MACHINE_PATHS = ("/api/", "/oauth/", "/webhooks/", "/health/", "/metrics")
+
+
+def body_of(problem: Problem, *, reference: str = "") -> dict[str, Any]:
+    """RFC 9457's members, and ours: `code`, `errors`, `reference`."""
+    body: dict[str, Any] = {
+        "type": "about:blank",
+        "title": HTTPStatus(problem.status).phrase,
+        "status": problem.status,
+        "detail": problem.detail,
+        "code": problem.code,
+        "errors": [
+            {"field": error.field, "code": error.code, "detail": error.detail}
+            for error in problem.errors
+        ],
+    }
+    return {**body, "reference": reference} if reference else body
+
+
+def exception_handler(error: Exception, context: Mapping[str, Any]) -> Response | None:
+    """For rest_framework's views."""
+    problem = problem_of(error)
+    if problem is None:
+        return None
+    set_rollback()
+    headers = _headers(problem, error)
+    return Response(
+        body_of(problem), status=problem.status, headers=headers, content_type=CONTENT_TYPE
+    )
+
+
+def problem_of(error: Exception) -> Problem | None:
+    """What an exception means to the caller; None for a failure of our own."""
+    match error:
+        case Problem():
+            return error
+        case exceptions.ValidationError():
+            return Problem.invalid(list(_field_errors(error.detail)))
+        case exceptions.ParseError():
+            return Problem(400, "unreadable", f"The body cannot be read: {error.detail}",
+                           field="body")  # fmt: skip
+        case exceptions.APIException():
+            return Problem(error.status_code, str(error.get_codes()), str(error.detail))
+        case Http404():
+            return Problem(404, "not_found", "There is nothing here.")
+        case PermissionDenied():
+            return Problem(403, "permission_denied", "This is not allowed.")
+        case RequestDataTooBig():
+            return Problem(413, "too_large", "The body is too large.", field="body")
+        case SuspiciousOperation():
+            return Problem(400, "bad_request", "The request cannot be read.")
+        case _:
+            return None
+
+
+def _headers(problem: Problem, error: Exception) -> dict[str, str]:
+    headers = {}
+    if challenge := getattr(error, "auth_header", None):
+        headers["WWW-Authenticate"] = challenge
+    wait_s = problem.retry_after_s or getattr(error, "wait", None)
+    if wait_s:
+        headers["Retry-After"] = str(max(1, round(wait_s)))
+    return headers
+
+
+def _field_errors(detail: Any, path: str = "") -> Iterator[FieldError]:
+    """`{"limit": {"value": ["…"]}}` → limit.value, `{"targets": [{}, {…}]}` → targets[1]…"""
+    if isinstance(detail, Mapping):
+        for name, inner in detail.items():
+            inside = path if name == "non_field_errors" else f"{path}.{name}".strip(".")
+            yield from _field_errors(inner, inside)
+    elif isinstance(detail, Sequence) and not isinstance(detail, str):
+        for number, inner in enumerate(detail):
+            inside = path if isinstance(inner, str) else f"{path}[{number}]"
+            yield from _field_errors(inner, inside)
+    else:
+        yield FieldError(path or "body", str(getattr(detail, "code", "invalid")), str(detail))
+
+
+def as_response(problem: Problem, *, reference: str = "") -> HttpResponse:
+    """For plain Django views."""
+    return JsonResponse(
+        body_of(problem, reference=reference),
+        status=problem.status,
+        content_type=CONTENT_TYPE,
+        headers=_headers(problem, problem),
+    )
+
+
+def is_for_machines(request: HttpRequest) -> bool:
+    return request.path.startswith(MACHINE_PATHS)
+
+
+def new_reference() -> str:
+    return secrets.token_hex(6)

@@ -1,0 +1,196 @@
+"""The supervisor of `up` and `demo`: starts programs, starts them again when they die, and never
+leaves one behind.
+
+Each program leads its own process group, so Ctrl-C reaches the supervisor alone, and a program
+that was killed takes its orphaned children with it. On Linux the kernel signals every program
+when the supervisor itself is killed (prctl(2), PR_SET_PDEATHSIG).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+PR_SET_PDEATHSIG = 1
+MAX_LOG_BYTES = 50_000_000
+MAX_RESTART_DELAY_S = 5.0
+
+
+class ProgramFailed(RuntimeError):
+    """A program did not become ready; the message ends with the tail of its log."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """One program to run: what, with which environment beside the supervisor's own, as whom, how
+    it is asked to stop, and how to tell that it is ready."""
+
+    name: str
+    argv: Sequence[str]
+    env: Mapping[str, str] = field(default_factory=dict)
+    user: str | None = None
+    stop_signal: signal.Signals = signal.SIGTERM
+    stop_timeout_s: float = 8.0
+    ready: Callable[[], bool] = lambda: True
+    ready_timeout_s: float = 60.0
+
+
+@dataclass
+class _Running:
+    program: Program
+    process: subprocess.Popen[bytes]
+    started_at: float
+    restarts: int = 0
+    due_at: float = 0.0
+
+    def is_alive(self) -> bool:
+        return self.process.poll() is None
+
+
+class Supervisor:
+    """Runs programs until the `with` block is left.
+
+    `watch()` is to be called from the main thread now and then: the kernel's parent-death
+    signal belongs to the thread that started the program.
+    """
+
+    def __init__(
+        self, *, log_dir: Path, on_restart: Callable[[str], object] = lambda _: None
+    ) -> None:
+        self.log_dir = log_dir
+        self._on_restart = on_restart
+        self._running: dict[str, _Running] = {}
+        log_dir.mkdir(parents=True, exist_ok=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def start(self, program: Program) -> None:
+        """Start a program and wait until it is ready. Raises ProgramFailed."""
+        self.launch(program)
+        self.wait_ready(program.name)
+
+    def launch(self, program: Program) -> None:
+        """Start a program without waiting: several come up side by side."""
+        self._running[program.name] = _Running(program, self._spawn(program), time.monotonic())
+
+    def wait_ready(self, name: str) -> None:
+        """Wait until a launched program is ready. Raises ProgramFailed."""
+        running = self._running[name]
+        give_up_at = time.monotonic() + running.program.ready_timeout_s
+        while not running.program.ready():
+            if time.monotonic() > give_up_at:
+                raise ProgramFailed(f"{name} is not ready.\n{self.log_tail(name)}")
+            if not running.is_alive():
+                self._retry_start(running, give_up_at)
+            time.sleep(0.05)
+
+    def _retry_start(self, running: _Running, give_up_at: float) -> None:
+        # After a kill -9 the old server may hold its files for another moment.
+        if running.restarts >= 3 or time.monotonic() > give_up_at:
+            name = running.program.name
+            raise ProgramFailed(f"{name} ended at its start.\n{self.log_tail(name)}")
+        time.sleep(1)
+        running.process = self._spawn(running.program)
+        running.restarts += 1
+
+    def pid(self, name: str) -> int:
+        return self._running[name].process.pid
+
+    def pids(self) -> dict[str, int]:
+        return {name: running.process.pid for name, running in self._running.items()}
+
+    def watch(self) -> None:
+        """Start again what has died, after a delay that grows while it keeps dying."""
+        now = time.monotonic()
+        for running in self._running.values():
+            if running.is_alive():
+                continue
+            if not running.due_at:
+                self._bury(running, now)
+            elif now >= running.due_at:
+                self._revive(running, now)
+
+    def _bury(self, running: _Running, now: float) -> None:
+        _signal_group(running.process.pid, signal.SIGKILL)
+        lived_s = now - running.started_at
+        running.restarts = 0 if lived_s > 60 else running.restarts + 1
+        running.due_at = now + min(0.2 * 2**running.restarts, MAX_RESTART_DELAY_S)
+
+    def _revive(self, running: _Running, now: float) -> None:
+        running.process = self._spawn(running.program)
+        running.started_at, running.due_at = now, 0.0
+        self._on_restart(running.program.name)
+
+    def stop(self) -> None:
+        """Stop every program, the last started first."""
+        while self._running:
+            _, running = self._running.popitem()
+            self._stop_one(running)
+
+    def _stop_one(self, running: _Running) -> None:
+        if running.is_alive():
+            running.process.send_signal(running.program.stop_signal)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                running.process.wait(running.program.stop_timeout_s)
+        _signal_group(running.process.pid, signal.SIGKILL)
+        running.process.wait()
+
+    def log_path(self, name: str) -> Path:
+        return self.log_dir / f"{name}.log"
+
+    def log_tail(self, name: str, lines: int = 15) -> str:
+        text = self.log_path(name).read_text(errors="replace")
+        return f"{self.log_path(name)}:\n" + "\n".join(text.splitlines()[-lines:])
+
+    def _spawn(self, program: Program) -> subprocess.Popen[bytes]:
+        path = self.log_path(program.name)
+        if path.exists() and path.stat().st_size > MAX_LOG_BYTES:
+            path.replace(path.with_suffix(".log.1"))
+        with path.open("ab") as log:
+            return subprocess.Popen(
+                list(program.argv),
+                env={**os.environ, **program.env},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                user=program.user,
+                start_new_session=True,
+                # Safe: the supervisor starts programs from its one thread.
+                preexec_fn=_die_with_parent(program.stop_signal),  # noqa: PLW1509
+            )
+
+
+def _die_with_parent(stop_signal: signal.Signals) -> Callable[[], None] | None:
+    """Linux only; elsewhere a killed supervisor leaves its programs to the next start."""
+    if sys.platform != "linux":
+        return None
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def request_signal() -> None:
+        libc.prctl(PR_SET_PDEATHSIG, int(stop_signal))
+
+    return request_signal
+
+
+def _signal_group(leader_pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader_pid, number)

@@ -1,0 +1,162 @@
+"""The processes of one gateway on one machine, as `up`, `demo` and the tests run them."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import sys
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Self
+
+from django.conf import settings
+from django.core.management import call_command
+from django.db import connections
+
+from gateway import embedded
+from gateway.processes import Program, Supervisor
+
+WATCH_INTERVAL_S = 0.2
+
+
+class StackInUse(RuntimeError):
+    """Another `up` has this data directory, or something else has this port."""
+
+
+class Stack:
+    """Starts everything on entering, stops everything on leaving.
+
+    say: is told, in a line each, what is being done.
+    """
+
+    def __init__(
+        self, *, port: int, say: Callable[[str], object], env: Mapping[str, str] | None = None
+    ) -> None:
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
+        self.log_dir: Path = settings.DATA_DIR / "logs"
+        self._say = say
+        self._env = {"PLAIN_HTTP": "1", **(env or {})}
+        self._held = ExitStack()
+        self._stopping = threading.Event()
+        self.supervisor = Supervisor(
+            log_dir=self.log_dir, on_restart=lambda name: say(f"{name} had died and is back")
+        )
+
+    def __enter__(self) -> Self:
+        self._take_possession()
+        try:
+            self._start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._say("stopping …")
+        self.close()
+
+    def close(self) -> None:
+        self.supervisor.stop()
+        self._held.close()
+
+    def _take_possession(self) -> None:
+        had = self._held.enter_context(embedded.locked(settings.DATA_DIR, "up", wait_s=5))
+        if not had:
+            raise StackInUse(f"Another gateway is running on {settings.DATA_DIR}.")
+        if _is_taken(self.port):
+            self._held.close()
+            raise StackInUse(f"Port {self.port} is in use; choose another with --port.")
+
+    def _start(self) -> None:
+        self._start_servers()
+        self._say("migrating the database …")
+        call_command("migrate", verbosity=0, interactive=False)
+        connections.close_all()
+        self._say("starting web, workers and beat …")
+        programs = [self._web(), *self._workers(), self._beat()]
+        for program in programs:
+            self.supervisor.launch(program)
+        for program in programs:
+            self.supervisor.wait_ready(program.name)
+
+    def _start_servers(self) -> None:
+        if settings.EMBEDDED_DATABASE:
+            self._say(f"starting PostgreSQL in {settings.DATA_DIR} …")
+            self.supervisor.start(embedded.postgres_program(settings.DATA_DIR))
+        if settings.EMBEDDED_REDIS:
+            self._say("starting Valkey …")
+            self.supervisor.start(embedded.valkey_program(settings.DATA_DIR))
+
+    def _web(self) -> Program:
+        return self._python(
+            "web",
+            *("granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(self.port)),
+            *("--workers", "2", "--blocking-threads", "4", "--respawn-failed-workers"),
+            "gateway.wsgi:application",
+            ready=lambda: _answers(f"{self.url}/health/live/"),
+        )
+
+    def _workers(self) -> list[Program]:
+        return [
+            self._celery_worker("worker", queues="control", processes=3),
+            self._celery_worker("dispatcher", queues="dispatch", processes=1),
+        ]
+
+    def _celery_worker(self, name: str, *, queues: str, processes: int) -> Program:
+        return self._python(
+            name,
+            *("celery", "-A", "gateway", "worker", "-Q", queues, "-c", str(processes)),
+            *("-n", f"{name}@%h", "--without-gossip", "--without-mingle", "-l", "INFO"),
+        )
+
+    def _beat(self) -> Program:
+        return self._python(
+            "beat",
+            *("celery", "-A", "gateway", "beat", "-l", "INFO"),
+            *("-S", "celery.beat.Scheduler", "--pidfile="),
+        )
+
+    def _python(
+        self, name: str, module: str, *arguments: str, ready: Callable[[], bool] = lambda: True
+    ) -> Program:
+        argv = [sys.executable, "-m", module, *arguments]
+        return Program(name=name, argv=argv, env=self._env, ready=ready)
+
+    def watch_until_stopped(self) -> None:
+        """Keep everything running until SIGINT or SIGTERM."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._on_signal)
+        while not self._stopping.wait(WATCH_INTERVAL_S):
+            self.supervisor.watch()
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._stopping.set()
+
+
+def _is_taken(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+    return False
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as response:
+            return bool(response.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False

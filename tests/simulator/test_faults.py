@@ -1,0 +1,427 @@
+"""Each kind of fault, as a caller of the API or a receiver of webhooks meets it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.simulator.support import Bench, asynchronous, listening, running
+
+
+async def physical(bench: Bench) -> str:
+    return await bench.plug(station_kind="physical")
+
+
+async def statuses(bench: Bench, session: str, count: int) -> list[int]:
+    return [(await bench.set(session, "current", 10)).status for _ in range(count)]
+
+
+# Stations
+
+
+@pytest.mark.parametrize(
+    "said", [{"status": "Rejected"}, {"status": "Occurrence", "errors": [1, {"a": None}]}, {}]
+)
+@asynchronous
+async def test_reject_fails_the_action_with_any_words(said: Any) -> None:
+    async with running() as bench:
+        await bench.sim("faults", {"kind": "reject", "response_data": said})
+        session = await physical(bench)
+
+        action = await bench.settled((await bench.set(session, "current", 10)).result["_id"])
+
+        assert (action["status"], action["response_data"]) == ("failed", said)
+        assert (await bench.limits(session))["limit"] is None
+
+
+@asynchronous
+async def test_ignore_limit_accepts_and_does_not_reduce() -> None:
+    async with running() as bench:
+        await bench.sim("faults", {"kind": "ignore_limit", "count": 1})
+        session = await physical(bench)
+        before_w = (await bench.limits(session))["power_w"]
+
+        action = await bench.settled((await bench.set(session, "current", 0)).result["_id"])
+        ignoring = await bench.limits(session)
+        await bench.settled((await bench.set(session, "current", 0)).result["_id"])
+        obeying = await bench.limits(session)
+
+        assert action["status"] == "completed"
+        assert (ignoring["ignores_limit"], ignoring["power_w"]) == (True, before_w)
+        assert (obeying["ignores_limit"], obeying["power_w"]) == (False, 0)
+
+
+@asynchronous
+async def test_stall_leaves_the_action_requested_for_ever() -> None:
+    async with listening() as (hook, bench):
+        await bench.sim("faults", {"kind": "stall", "count": 1})
+        session = await physical(bench)
+        stalled = (await bench.set(session, "current", 10)).result["_id"]
+        answered = (await bench.set(session, "current", 11)).result["_id"]
+        await bench.settled(answered)
+        await hook.wait_for(3, "session.set_power_limit")
+
+        assert (await bench.api(f"actions/{stalled}")).result["status"] == "requested"
+        told = [(e["data"]["_id"], e["data"]["status"]) for e in hook.of("session.set")]
+        assert sorted(told) == sorted(
+            [(stalled, "requested"), (answered, "requested"), (answered, "completed")]
+        )
+
+
+@asynchronous
+async def test_webhook_first_tells_before_it_answers() -> None:
+    async with listening() as (hook, bench):
+        await bench.sim("faults", {"kind": "webhook_first"})
+        session = await physical(bench)
+
+        answer = (await bench.set(session, "current", 10)).result
+
+        told = hook.of("session.set_power_limit")  # no waiting: they are here already
+        assert [event["data"]["status"] for event in told] == ["requested", "completed"]
+        assert answer["status"] == "requested"
+        assert "response_data" not in answer
+
+
+# HTTP
+
+
+@asynchronous
+async def test_http_reject_is_a_400_in_the_envelope() -> None:
+    async with running() as bench:
+        await bench.sim("faults", {"kind": "http_reject", "message": "no such luck"})
+
+        reply = await bench.set(await physical(bench), "current", 10)
+
+        assert (reply.status, reply.json["message"]) == (400, "no such luck")
+
+
+@pytest.mark.parametrize("effect", [False, True])
+@pytest.mark.parametrize(("kind", "params"), [("timeout", {"hold_s": 0.05}), ("reset", {})])
+@asynchronous
+async def test_a_cut_line_says_nothing_of_the_effect(
+    kind: str, params: dict[str, Any], effect: bool
+) -> None:
+    async with running() as bench:
+        await bench.sim("faults", {"kind": kind, "effect": effect, "count": 1, **params})
+        session = await physical(bench)
+
+        with pytest.raises((aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)):
+            await bench.set(session, "current", 10)
+        await asyncio.sleep(0.05)
+
+        row = await bench.limits(session)
+        assert (row["limit"] is not None) == effect
+        entry = (await bench.sim("ledger/requests"))["entries"][-1]
+        assert (entry["http_status"], entry["answered_at"]) == (None, None)
+        assert (entry["action_id"] is not None) == effect
+        assert (await bench.sim("ledger"))["requests"]["by_call"]["set"] == {"unanswered": 1}
+
+
+@asynchronous
+async def test_reset_is_a_real_connection_reset() -> None:
+    async with running() as bench:
+        await bench.sim("faults", {"kind": "reset"})
+        reader, writer = await asyncio.open_connection("127.0.0.1", bench.simulator.port)
+        head = "GET /v1.1/sessions HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer simulator\r\n\r\n"
+        writer.write(head.encode())
+
+        with pytest.raises(ConnectionResetError):
+            await reader.read()
+        writer.close()
+
+
+@asynchronous
+async def test_slow_answers_late_but_acts_at_once() -> None:
+    async with running() as bench:
+        await bench.sim("faults", {"kind": "slow", "delay_s": 0.2})
+        session = await physical(bench)
+
+        began_s = time.monotonic()
+        call = asyncio.create_task(bench.set(session, "current", 10))
+        await asyncio.sleep(0.1)
+        meanwhile = (await bench.limits(session))["limit"]
+        reply = await call
+
+        assert time.monotonic() - began_s >= 0.2
+        assert meanwhile == {"unit": "current", "limit": 10}
+        assert reply.status == 200
+
+
+@pytest.mark.parametrize(("retry_after_s", "header"), [(None, None), (2, "2"), (0.3, "1")])
+@asynchronous
+async def test_rate_limit_may_say_when_to_come_back(
+    retry_after_s: float | None, header: str | None
+) -> None:
+    async with running() as bench:
+        await bench.sim("faults", {"kind": "rate_limit", "retry_after_s": retry_after_s})
+
+        reply = await bench.set(await physical(bench), "current", 10)
+
+        assert (reply.status, reply.headers.get("Retry-After")) == (429, header)
+        assert reply.json["ok"] is False
+
+
+@asynchronous
+async def test_server_error_speaks_json_or_as_a_proxy() -> None:
+    async with running() as bench:
+        session = await physical(bench)
+        await bench.sim("faults", {"kind": "server_error", "count": 1})
+        plain = await bench.set(session, "current", 10)
+        await bench.sim("faults", {"kind": "server_error", "code": 502, "html": True})
+        proxy = await bench.set(session, "current", 10)
+
+        assert (plain.status, plain.json["ok"]) == (503, False)
+        assert (proxy.status, proxy.headers["Content-Type"].split(";")[0]) == (502, "text/html")
+        assert "502 Bad Gateway" in proxy.text
+
+
+@asynchronous
+async def test_server_error_may_come_after_the_effect() -> None:
+    async with running() as bench:
+        await bench.sim("faults", {"kind": "server_error", "effect": True})
+        session = await physical(bench)
+
+        assert (await bench.set(session, "current", 10)).status == 503
+        await asyncio.sleep(0.05)
+
+        assert (await bench.limits(session))["limit"] == {"unit": "current", "limit": 10}
+
+
+@asynchronous
+async def test_an_effect_that_is_impossible_stays_hidden() -> None:
+    async with running() as bench:
+        await bench.sim("faults", {"kind": "server_error", "code": 504, "effect": True})
+
+        assert (await bench.set("0" * 24, "current", 10)).status == 504
+
+
+# Webhooks
+
+
+@asynchronous
+async def test_drop_webhooks_never_sends_them() -> None:
+    async with listening() as (hook, bench):
+        fault = {"kind": "drop_webhooks", "match": {"type": "session.set_power_limit.completed"}}
+        await bench.sim("faults", fault)
+        session = await physical(bench)
+        await bench.settled((await bench.set(session, "current", 10)).result["_id"])
+        await bench.settled((await bench.clear(session)).result["_id"])
+        await hook.wait_for(2, "session.clear_power_limit")
+
+        told = [event["type"] for event in hook.of("session.set_power_limit")]
+        assert told == ["session.set_power_limit.requested"]
+        assert (await bench.sim("ledger"))["webhooks"]["dropped"] == 1
+
+
+@asynchronous
+async def test_double_webhooks_sends_the_same_delivery_again() -> None:
+    async with listening() as (hook, bench):
+        fault = {"kind": "double_webhooks", "times": 3, "match": {"type": "session.started"}}
+        await bench.sim("faults", fault)
+        await physical(bench)
+
+        started = await hook.wait_for(3, "session.started")
+
+        assert len({event["_id"] for event in started}) == 1
+        (entry,) = [
+            one
+            for one in (await bench.sim("ledger/webhooks"))["entries"]
+            if one["type"] == "session.started"
+        ]
+        assert len(entry["attempts"]) == 3
+
+
+@asynchronous
+async def test_delay_webhooks_lets_later_ones_pass() -> None:
+    async with listening() as (hook, bench):
+        match = {"type": "session.set_power_limit.requested"}
+        await bench.sim(
+            "faults", {"kind": "delay_webhooks", "min_s": 0.1, "max_s": 0.15, "match": match}
+        )
+        await bench.set(await physical(bench), "current", 10)
+
+        told = await hook.wait_for(2, "session.set_power_limit")
+
+        assert [event["data"]["status"] for event in told] == ["completed", "requested"]
+
+
+@asynchronous
+async def test_reorder_webhooks_shuffles_within_a_window() -> None:
+    async with listening() as (hook, bench):
+        fault = {"kind": "reorder_webhooks", "window": 20, "window_s": 0.5}
+        await bench.sim("faults", {**fault, "match": {"type": "session.set_power_limit"}})
+        session = await physical(bench)
+        for limit in range(6, 16):
+            await bench.set(session, "current", limit)
+
+        told = await hook.wait_for(20, "session.set_power_limit")
+
+        limits = [event["data"]["data"]["limit"] for event in told]
+        assert limits != sorted(limits)
+        assert Counter(limits) == dict.fromkeys(range(6, 16), 2)
+
+
+@asynchronous
+async def test_a_window_that_does_not_fill_is_released_in_time() -> None:
+    async with listening() as (hook, bench):
+        await bench.sim("faults", {"kind": "reorder_webhooks", "window": 99, "window_s": 0.05})
+        await physical(bench)
+
+        assert await hook.wait_for(3)
+
+
+# Whom, how often, how long
+
+
+@asynchronous
+async def test_a_fault_strikes_those_it_matches() -> None:
+    async with running() as bench:
+        one, other = await physical(bench), await bench.plug(station_kind="amperes_only")
+        match = {"session": one, "calls": ["set"]}
+        await bench.sim("faults", {"kind": "http_reject", "match": match})
+
+        assert (await bench.set(one, "current", 10)).status == 400
+        assert (await bench.clear(one)).status == 200
+        assert (await bench.api(f"sessions/{one}")).status == 200
+        assert (await bench.set(other, "current", 10)).status == 200
+
+
+@pytest.mark.parametrize(
+    ("call", "hit"), [("look", (True, False)), ("list", (False, True)), ("set", (False, False))]
+)
+@asynchronous
+async def test_reading_can_be_disturbed_too(call: str, hit: tuple[bool, bool]) -> None:
+    async with running() as bench:
+        session = await physical(bench)
+        await bench.sim("faults", {"kind": "http_reject", "match": {"calls": [call]}})
+
+        look, list_ = await bench.api(f"sessions/{session}"), await bench.api("sessions")
+
+        assert (look.status == 400, list_.status == 400) == hit
+
+
+@asynchronous
+async def test_a_station_can_be_singled_out() -> None:
+    async with running() as bench:
+        session = await physical(bench)
+        station = (await bench.look(session))["chargestation"]
+        await bench.sim("faults", {"kind": "http_reject", "match": {"chargestation": station}})
+
+        assert (await bench.set(session, "current", 10)).status == 400
+        assert (await bench.set(await bench.plug(station_kind="dc"), "current", 9)).status == 200
+
+
+@asynchronous
+async def test_a_count_ends_a_fault() -> None:
+    async with running() as bench:
+        session = await physical(bench)
+        await bench.sim("faults", {"kind": "server_error", "count": 2})
+
+        assert await statuses(bench, session, 4) == [503, 503, 200, 200]
+        (fault,) = (await bench.sim("faults"))["faults"]
+        assert (fault["struck"], fault["active"]) == (2, False)
+
+
+@asynchronous
+async def test_time_ends_a_fault() -> None:
+    async with running() as bench:
+        session = await physical(bench)
+        await bench.sim("faults", {"kind": "server_error", "for_s": 0.1})
+
+        assert await statuses(bench, session, 1) == [503]
+        await asyncio.sleep(0.12)
+        assert await statuses(bench, session, 1) == [200]
+
+
+@asynchronous
+async def test_a_share_strikes_by_chance_and_the_seed_repeats_it() -> None:
+    async def outcome(seed: int) -> list[int]:
+        async with running(seed=seed) as bench:
+            await bench.sim("faults", {"kind": "http_reject", "match": {"share": 0.3}})
+            return await statuses(bench, await physical(bench), 60)
+
+    one = await outcome(5)
+
+    assert 8 <= one.count(400) <= 30
+    assert await outcome(5) == one
+    assert await outcome(6) != one
+
+
+@asynchronous
+async def test_a_sticky_share_strikes_the_same_sessions_every_time() -> None:
+    async with running(sessions=40, share_simulator=0.0, share_offline=0.0) as bench:
+        match = {"share": 0.5, "sticky": True, "calls": ["set"]}
+        await bench.sim("faults", {"kind": "http_reject", "match": match})
+        sessions = [one["_id"] for one in (await bench.api("sessions?paginate_limit=40")).result]
+
+        outcomes = {session: await statuses(bench, session, 3) for session in sessions}
+
+        assert all(len(set(three)) == 1 for three in outcomes.values())
+        assert 10 <= sum(three[0] == 400 for three in outcomes.values()) <= 30
+
+
+@asynchronous
+async def test_the_oldest_of_two_faults_strikes_and_removing_it_gives_way() -> None:
+    async with running() as bench:
+        session = await physical(bench)
+        first = await bench.sim("faults", {"kind": "server_error"})
+        await bench.sim("faults", {"kind": "rate_limit"})
+        before = await statuses(bench, session, 1)
+        await bench.sim(f"faults/{first['id']}", method="DELETE")
+        between = await statuses(bench, session, 1)
+        removed = await bench.sim("faults", method="DELETE")
+
+        assert (before, between) == ([503], [429])
+        assert removed == {"removed": 1}
+        assert await statuses(bench, session, 1) == [200]
+        assert (await bench.sim("faults"))["faults"] == []
+
+
+@asynchronous
+async def test_faults_may_be_there_from_the_start() -> None:
+    async with running(faults=('{"kind":"http_reject"}',)) as bench:
+        assert (await bench.api("sessions")).status == 400
+
+
+@asynchronous
+async def test_the_ledger_names_the_fault_that_struck() -> None:
+    async with running() as bench:
+        fault = await bench.sim("faults", {"kind": "rate_limit"})
+        await bench.api("sessions")
+
+        assert (await bench.sim("ledger/requests"))["entries"][-1]["fault"] == fault["id"]
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "kind"),
+        ({"kind": "gremlins"}, "kind"),
+        ({"kind": "slow"}, "delay_s"),
+        ({"kind": "slow", "delay_s": -1}, "delay_s"),
+        ({"kind": "slow", "delay_s": "1"}, "delay_s"),
+        ({"kind": "server_error", "code": 404}, "code"),
+        ({"kind": "delay_webhooks", "min_s": 2, "max_s": 1}, "max_s"),
+        ({"kind": "double_webhooks", "times": 1.5}, "times"),
+        ({"kind": "reject", "response_data": "no"}, "response_data"),
+        ({"kind": "stall", "hold_s": 1}, "hold_s"),
+        ({"kind": "stall", "count": 0}, "count"),
+        ({"kind": "stall", "match": {"share": 1.5}}, "match.share"),
+        ({"kind": "stall", "match": {"calls": ["put"]}}, "match.calls"),
+        ({"kind": "stall", "match": {"sesion": "x"}}, "match.sesion"),
+        ({"kind": "stall", "match": []}, "match"),
+    ],
+)
+@asynchronous
+async def test_a_wrong_fault_is_refused_and_the_field_is_named(body: Any, field: str) -> None:
+    async with running() as bench:
+        reply = await bench.sim_reply("faults", body)
+
+        assert reply.status == 400
+        assert reply.json["error"].startswith(f"{field}:")
+        assert (await bench.sim("faults"))["faults"] == []
