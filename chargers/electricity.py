@@ -43,6 +43,10 @@ class Limit:
     unit: Unit
     value: float
 
+    def __post_init__(self) -> None:
+        # PostgreSQL's arrays take no int among floats.
+        object.__setattr__(self, "value", float(self.value))
+
     @property
     def is_pause(self) -> bool:
         return self.value == 0

@@ -119,17 +119,31 @@ def _take(most: int) -> list[Stored]:
 
 
 def _apply(stored: Sequence[Stored], now: datetime) -> list[Fate]:
-    kinds: dict[Kind, list[Stored]] = {}
+    kinds: dict[Kind, list[Stored]] = {kind: [] for kind in Kind}
     for one in stored:
-        kinds.setdefault(kind_of(one.delivery), []).append(one)
-    fates = [
-        *_apply_stations(kinds.get(Kind.STATION, [])),
-        *_apply_connectors(kinds.get(Kind.CONNECTOR, [])),
-        *_apply_sessions(kinds.get(Kind.SESSION, []), now),
-        *_apply_actions(kinds.get(Kind.ACTION, []), now),
+        kinds[kind_of(one.delivery)].append(one)
+    unreadable_said, said = _read_each(kinds[Kind.SESSION], _read_session)
+    unreadable_actions, actions = _read_each(kinds[Kind.ACTION], _read_action)
+    _lock_sessions(said, actions)
+    return [
+        *unreadable_said,
+        *unreadable_actions,
+        *_apply_stations(kinds[Kind.STATION]),
+        *_apply_connectors(kinds[Kind.CONNECTOR]),
+        *_apply_sessions(said, now),
+        *_apply_actions(actions, now),
+        *(Fate(one.id, State.IGNORED, note="not of our business") for one in kinds[Kind.OTHER]),
     ]
-    others = kinds.get(Kind.OTHER, [])
-    return [*fates, *(Fate(one.id, State.IGNORED, note="not of our business") for one in others)]
+
+
+def _lock_sessions(
+    said: Sequence[tuple[Stored, Said]], actions: Sequence[tuple[Stored, Action]]
+) -> None:
+    """All of them at once: a second lock later on would be out of order."""
+    sql.run(
+        _LOCK_SESSIONS,
+        [[words.session.id for _, words in said], [action.id for _, action in actions]],
+    )
 
 
 class Kind(StrEnum):
@@ -158,13 +172,12 @@ SESSION_EVENTS = {
 }  # fmt: skip
 
 
-def _apply_actions(stored: Sequence[Stored], now: datetime) -> list[Fate]:
-    fates, actions = _read_each(stored, _read_action)
+def _apply_actions(actions: Sequence[tuple[Stored, Action]], now: datetime) -> list[Fate]:
     attempts = _attempts_by_action([action.id for _, action in actions])
     settlement.settle(
         [Answer(attempts[a.id], a) for a in _last_words(actions) if a.id in attempts], now=now
     )
-    return fates + [_applied_or_waiting(one.id, a.id in attempts, a.id) for one, a in actions]
+    return [_applied_or_waiting(one.id, a.id in attempts, a.id) for one, a in actions]
 
 
 def _read_action(one: Stored) -> Action:
@@ -182,10 +195,9 @@ def _attempts_by_action(action_ids: Sequence[str]) -> dict[str, int]:
     return {row["action_id"]: row["id"] for row in found}
 
 
-def _apply_sessions(stored: Sequence[Stored], now: datetime) -> list[Fate]:
-    fates, said = _read_each(stored, _read_session)
-    missing = sessions.apply([one for _, one in said], now=now)
-    return fates + [
+def _apply_sessions(said: Sequence[tuple[Stored, Said]], now: datetime) -> list[Fate]:
+    missing = sessions.apply([words for _, words in said], now=now)
+    return [
         _applied_or_waiting(
             one.id, words.session.id not in missing, missing.get(words.session.id, "")
         )
@@ -297,6 +309,13 @@ def is_silent(*, now: datetime) -> bool:
 _PENDING = """
     SELECT id, received_at, body FROM chargers_webhookdelivery
      WHERE state = 'pending' ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED
+"""
+
+_LOCK_SESSIONS = """
+    SELECT id FROM chargers_session
+     WHERE external_id = ANY(%s)
+        OR id IN (SELECT session_id FROM chargers_attempt WHERE action_id = ANY(%s))
+     ORDER BY id FOR NO KEY UPDATE
 """
 
 _ATTEMPTS = """

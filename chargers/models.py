@@ -8,6 +8,7 @@ gateway alone and never deleted by it. Constraints hold the truth, since bulk SQ
 from __future__ import annotations
 
 import zoneinfo
+from functools import cache
 from typing import ClassVar
 
 from django.contrib.postgres.fields import ArrayField
@@ -28,6 +29,7 @@ from chargers.electricity import (
 UNITS = [(unit.value, unit.value) for unit in Unit]
 
 
+@cache
 def is_timezone(name: str) -> bool:
     return name in zoneinfo.available_timezones()
 

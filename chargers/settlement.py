@@ -242,17 +242,27 @@ _CONFIRM_SESSIONS = """
 
 # What the station refused before it accepted, it will refuse again.
 _LEARN_FROM_ACCEPTANCE = """
+    WITH learned AS (
+        SELECT session.chargestation_id,
+               max(refused.unit) FILTER (WHERE refused.verb = 'set'
+                                           AND refused.unit <> accepted.unit) AS refused_unit,
+               bool_or(refused.verb = 'clear' AND accepted.verb = 'set') AS refuses_clear
+          FROM chargers_attempt AS accepted
+          JOIN chargers_attempt AS refused ON refused.command_id = accepted.command_id
+          JOIN chargers_session AS session ON session.id = accepted.session_id
+         WHERE accepted.command_id = ANY(%(commands)s) AND accepted.outcome = 'accepted'
+           AND refused.outcome IN
+               ('rejected_by_station', 'not_supported_by_station', 'refused_by_edrv')
+         GROUP BY session.chargestation_id),
+    locked AS (
+        SELECT id FROM chargers_chargestation
+         WHERE id IN (SELECT chargestation_id FROM learned) ORDER BY id FOR NO KEY UPDATE)
     UPDATE chargers_chargestation AS station
-       SET refused_units = CASE WHEN refused.verb = 'set' AND accepted.unit <> refused.unit
-                                THEN ARRAY[refused.unit] ELSE refused_units END,
-           refuses_clear = refuses_clear OR (refused.verb = 'clear' AND accepted.verb = 'set')
-      FROM chargers_attempt AS accepted
-      JOIN chargers_attempt AS refused ON refused.command_id = accepted.command_id
-      JOIN chargers_session AS session ON session.id = accepted.session_id
-     WHERE accepted.command_id = ANY(%(commands)s) AND accepted.outcome = 'accepted'
-       AND refused.outcome IN
-           ('rejected_by_station', 'not_supported_by_station', 'refused_by_edrv')
-       AND station.id = session.chargestation_id
+       SET refused_units = CASE WHEN learned.refused_unit IS NULL THEN station.refused_units
+                                ELSE ARRAY[learned.refused_unit] END,
+           refuses_clear = station.refuses_clear OR learned.refuses_clear
+      FROM learned JOIN locked ON locked.id = learned.chargestation_id
+     WHERE station.id = learned.chargestation_id
 """
 
 # Accepted by the station later than what a newer generation had established there.

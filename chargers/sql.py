@@ -47,7 +47,8 @@ def columns(records: Iterable[Sequence[Any]], width: int) -> list[list[Any]]:
 
 def lock_sessions(session_ids: Iterable[int]) -> None:
     """Lock sessions in the order of their ids. Whoever changes several of them, or their
-    commands, does this first, so that no two can wait for each other."""
+    commands, does this first and for all of them at once, so that no two can wait for each
+    other."""
     run(
         "SELECT id FROM chargers_session WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE",
         [sorted(set(session_ids))],

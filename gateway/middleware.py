@@ -31,7 +31,7 @@ class RequestContext:
             path=request.path, address=request.META.get("REMOTE_ADDR")
         ):
             response = self._get_response(request)
-        if response.status_code in (400, 404) and _is_djangos_page(request, response):
+        if response.status_code >= 400 and _is_djangos_page(request, response):
             return problems.as_response(_problem_for(response.status_code))
         return response
 
@@ -53,9 +53,15 @@ def _is_djangos_page(request: HttpRequest, response: HttpResponse) -> bool:
 
 
 def _problem_for(status: int) -> Problem:
-    if status == 404:
-        return Problem(404, "not_found", "There is nothing here.")
-    return Problem(400, "bad_request", "The request cannot be read.")
+    match status:
+        case 404:
+            return Problem(404, "not_found", "There is nothing here.")
+        case 403:
+            return Problem(403, "permission_denied", "This is not allowed.")
+        case 405:
+            return Problem(405, "method_not_allowed", "This method is not allowed here.")
+        case _:
+            return Problem(status, "bad_request", "The request cannot be answered.")
 
 
 class BodyLimit:

@@ -114,7 +114,8 @@ USE_I18N = True
 # --- web ----------------------------------------------------------------------------------
 
 STATIC_URL = "/static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
+# Served straight from the packages that ship them: nothing to collect, nothing to go stale.
+STATIC_ROOT = None
 WHITENOISE_USE_FINDERS = True
 
 MAX_BODY_BYTES = 1_000_000

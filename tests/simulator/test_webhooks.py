@@ -14,7 +14,15 @@ from typing import Any
 
 import pytest
 
-from tests.simulator.support import SECRET, Bench, asynchronous, receiving, running, until
+from tests.simulator.support import (
+    SECRET,
+    Bench,
+    asynchronous,
+    listening,
+    receiving,
+    running,
+    until,
+)
 
 QUICK = {"webhook_backoff_s": (0.01,), "webhook_secret": SECRET}
 
@@ -107,10 +115,7 @@ async def test_the_older_signature_is_over_escaped_unicode_of_an_unescaped_body(
 
 @asynchronous
 async def test_what_is_not_answered_200_is_tried_again_with_the_same_id() -> None:
-    async with listening({"statuses": [500, 204, 302]}, webhook_concurrency=1, **QUICK) as (
-        hook,
-        bench,
-    ):
+    async with listening({"statuses": [500, 204, 302]}, **QUICK) as (hook, bench):
         await bench.sim("chargestations/" + await a_station(bench) + "/offline", {})
         (delivery,) = await deliveries(bench, "acked")
 
@@ -138,11 +143,8 @@ async def test_the_waits_between_tries_follow_the_schedule_and_repeat_its_end() 
 async def test_retry_after_outranks_the_schedule(form: str) -> None:
     soon = datetime.now(UTC) + timedelta(seconds=2)
     value = "0" if form == "seconds" else format_datetime(soon, usegmt=True)
-    settings = {"webhook_backoff_s": (60.0,)}
-    async with listening({"statuses": [429], "headers": {"Retry-After": value}}, **settings) as (
-        hook,
-        bench,
-    ):
+    receiver = {"statuses": [429], "headers": {"Retry-After": value}}
+    async with listening(receiver, webhook_backoff_s=(60.0,)) as (hook, bench):
         await bench.sim(f"chargestations/{await a_station(bench)}/offline", {})
 
         assert len(await hook.wait_for(2)) == 2
@@ -150,7 +152,7 @@ async def test_retry_after_outranks_the_schedule(form: str) -> None:
 
 @asynchronous
 async def test_a_delivery_is_given_up_after_its_last_try() -> None:
-    async with listening({"statuses": [500] * 3}, webhook_tries=3, **QUICK) as (hook, bench):
+    async with listening({"statuses": [500] * 3}, webhook_tries=3, **QUICK) as (_, bench):
         await bench.sim(f"chargestations/{await a_station(bench)}/offline", {})
         (failed,) = await deliveries(bench, "failed")
 
@@ -191,10 +193,8 @@ async def test_an_endpoint_that_keeps_failing_is_disabled_until_it_is_set_again(
 
 @asynchronous
 async def test_a_success_in_between_starts_the_count_of_failures_anew() -> None:
-    async with listening({"statuses": [500, 500, 200, 500, 500]}, disable_after=3, **QUICK) as (
-        hook,
-        bench,
-    ):
+    receiver = {"statuses": [500, 500, 200, 500, 500]}
+    async with listening(receiver, disable_after=3, **QUICK) as (hook, bench):
         station = await a_station(bench)
         await bench.sim(f"chargestations/{station}/offline", {})
         await bench.sim(f"chargestations/{station}/online", {})

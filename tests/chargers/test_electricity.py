@@ -1,0 +1,78 @@
+"""Watts, amperes and what the pilot can signal."""
+
+import pytest
+
+from chargers.electricity import BelowMinimum, Circuit, Limit, Unit
+
+POWER, CURRENT = Unit.POWER, Unit.CURRENT
+ONE_PHASE = Circuit(230, 1, 32)
+THREE_PHASES = Circuit(230, 3, 32)
+US_SPLIT = Circuit(240, 1, 48)
+DC = Circuit(230, 3, 220, is_dc=True)
+
+
+@pytest.mark.parametrize(
+    ("circuit", "limit", "watts"),
+    [
+        (ONE_PHASE, Limit(POWER, 4200), 4200),
+        (ONE_PHASE, Limit(CURRENT, 16), 3680),
+        (THREE_PHASES, Limit(CURRENT, 16), 11040),
+        (US_SPLIT, Limit(CURRENT, 40), 9600),
+    ],
+)
+def test_watts_are_amperes_times_volts_times_phases(circuit, limit, watts):
+    assert circuit.watts(limit) == watts
+
+
+@pytest.mark.parametrize(
+    ("circuit", "limit", "unit", "sent"),
+    [
+        (THREE_PHASES, Limit(POWER, 4200), CURRENT, 6.0),  # 6.087 A, rounded down
+        (ONE_PHASE, Limit(POWER, 4200), CURRENT, 18.2),  # 18.26 A
+        (ONE_PHASE, Limit(POWER, 75000), CURRENT, 32.0),  # the connector's maximum
+        (THREE_PHASES, Limit(CURRENT, 6), POWER, 4140),
+        (THREE_PHASES, Limit(POWER, 4200.7), POWER, 4200),
+        (ONE_PHASE, Limit(CURRENT, 6), CURRENT, 6.0),
+        (ONE_PHASE, Limit(POWER, 0), CURRENT, 0.0),
+    ],
+)
+def test_a_limit_is_sent_in_either_unit_and_never_allows_more(circuit, limit, unit, sent):
+    converted = circuit.in_unit(limit, unit)
+
+    assert converted == Limit(unit, sent)
+    assert circuit.watts(converted) <= circuit.watts(limit)
+
+
+@pytest.mark.parametrize(
+    ("circuit", "limit", "below_minimum", "signalled"),
+    [
+        (THREE_PHASES, Limit(POWER, 4140), BelowMinimum.PAUSE, Limit(POWER, 4140)),
+        (THREE_PHASES, Limit(POWER, 4139), BelowMinimum.PAUSE, Limit(POWER, 0)),
+        (THREE_PHASES, Limit(POWER, 4139), BelowMinimum.MINIMUM, Limit(POWER, 4140)),
+        (ONE_PHASE, Limit(CURRENT, 5.9), BelowMinimum.PAUSE, Limit(CURRENT, 0)),
+        (ONE_PHASE, Limit(CURRENT, 5.9), BelowMinimum.MINIMUM, Limit(CURRENT, 6)),
+        (ONE_PHASE, Limit(CURRENT, 0), BelowMinimum.MINIMUM, Limit(CURRENT, 0)),
+        (DC, Limit(POWER, 100), BelowMinimum.PAUSE, Limit(POWER, 100)),
+    ],
+)
+def test_ac_is_never_asked_for_anything_between_zero_and_six_amperes(
+    circuit, limit, below_minimum, signalled
+):
+    assert circuit.signalled(limit, below_minimum) == signalled
+
+
+@pytest.mark.parametrize("voltage_v", [208, 229.7, 230, 239.6, 240, 277])
+@pytest.mark.parametrize("phases", [1, 2, 3])
+def test_the_minimum_survives_its_way_through_both_units(voltage_v, phases):
+    circuit = Circuit(voltage_v, phases, 32)
+
+    minimum = circuit.signalled(Limit(POWER, 1), BelowMinimum.MINIMUM)
+
+    assert circuit.in_unit(minimum, CURRENT).value == 6.0
+    assert circuit.amperes(circuit.in_unit(minimum, POWER)) >= 6.0
+
+
+def test_a_limit_shows_itself_as_edrv_writes_it():
+    assert Limit(POWER, 75000).as_json() == {"unit": "power", "value": 75000}
+    assert Limit(CURRENT, 16.5).as_json() == {"unit": "current", "value": 16.5}
+    assert str(Limit(POWER, 0)) == "pause (0)"

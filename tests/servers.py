@@ -1,0 +1,50 @@
+"""A pytest plugin: real, throwaway PostgreSQL and Valkey for the whole run.
+
+Loaded with `-p`, before Django's settings are read, so that they find these servers and no
+others, whatever the environment says.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+DATA_DIR = Path(tempfile.mkdtemp(prefix="dr-test-"))
+
+os.environ.pop("DATABASE_URL", None)
+os.environ.pop("REDIS_URL", None)
+os.environ.update(
+    DATA_DIR=str(DATA_DIR),
+    PLAIN_HTTP="1",
+    SECRET_KEY="only-for-tests-" + "x" * 50,
+    EDRV_API_URL="http://127.0.0.1:1/v1.1",
+    EDRV_API_KEY="test-key",
+    EDRV_WEBHOOK_SECRETS="new-secret,old-secret",
+    API_RATE_LIMIT="100000/s",
+    TOKEN_RATE_LIMIT="100000/s",
+)
+
+_servers = None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Start both servers once; they end with this process, however it ends."""
+    global _servers
+    from gateway import embedded
+    from gateway.processes import Supervisor
+
+    _servers = Supervisor(log_dir=DATA_DIR / "logs")
+    _servers.start(embedded.postgres_program(DATA_DIR, durable=False))
+    _servers.start(embedded.valkey_program(DATA_DIR))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if _servers is not None:
+        _servers.stop()
+    shutil.rmtree(DATA_DIR, ignore_errors=True)
