@@ -1,1 +1,5 @@
-"""Fixtures that most tests share."""
+"""What all tests share. Importing `servers` sets the environment before Django reads it."""
+
+from tests.servers import pytest_sessionstart, pytest_unconfigure
+
+__all__ = ["pytest_sessionstart", "pytest_unconfigure"]

@@ -1,7 +1,7 @@
-"""A pytest plugin: real, throwaway PostgreSQL and Valkey for the whole run.
+"""Real, throwaway PostgreSQL and Valkey for the whole test run.
 
-Loaded with `-p`, before Django's settings are read, so that they find these servers and no
-others, whatever the environment says.
+Imported before Django's settings are, so that those find these servers and no others, whatever
+the environment says.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ DATA_DIR = Path(tempfile.mkdtemp(prefix="dr-test-"))
 os.environ.pop("DATABASE_URL", None)
 os.environ.pop("REDIS_URL", None)
 os.environ.update(
+    DJANGO_SETTINGS_MODULE="gateway.settings",
     DATA_DIR=str(DATA_DIR),
     PLAIN_HTTP="1",
     SECRET_KEY="only-for-tests-" + "x" * 50,
