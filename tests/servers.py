@@ -11,6 +11,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import django
 import pytest
 
 DATA_DIR = Path(tempfile.mkdtemp(prefix="dr-test-"))
@@ -28,6 +29,8 @@ os.environ.update(
     API_RATE_LIMIT="100000/s",
     TOKEN_RATE_LIMIT="100000/s",
 )
+
+django.setup()
 
 _servers = None
 

@@ -36,7 +36,8 @@ def main(argv: Sequence[str]) -> int:
 
 def parse(argv: Sequence[str]) -> Options:
     """SystemExit 2 with a message for a bad argument, as argparse does."""
-    return Options(**vars(_parser().parse_args(argv)))
+    values = vars(_parser().parse_args(argv))
+    return Options(**{**values, "faults": tuple(values["faults"] or ())})
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -154,7 +155,8 @@ def _adder(parser: argparse.ArgumentParser, title: str) -> Callable[..., None]:
         if "action" not in settings and "choices" not in settings:
             settings.setdefault("metavar", flag.rsplit("-", 1)[-1].upper())
         text = f"{help} {_shown(default)}".strip()
-        group.add_argument(flag, dest=name, default=default, help=text, **settings)
+        start = None if settings.get("action") == "append" else default
+        group.add_argument(flag, dest=name, default=start, help=text, **settings)
 
     return add
 

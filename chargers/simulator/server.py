@@ -92,16 +92,16 @@ async def serve(options: Options) -> None:
 
 
 def _announce(simulator: Simulator, options: Options) -> None:
-    """One line for people and parents, and the same as a file for parents who want no parsing."""
+    """One line for people and parents; before it a file, for parents who want no parsing."""
     world = simulator.parts.world
+    if options.ready_file:
+        _write_ready_file(simulator, options.ready_file)
     print(
         f"simulator ready on {simulator.api_url} control={simulator.control_url} "
         f"sites={len(world.sites)} stations={len(world.stations)} "
         f"sessions={len(world.sessions)} seed={options.seed} time-factor={options.time_factor:g}",
         flush=True,
     )
-    if options.ready_file:
-        _write_ready_file(simulator, options.ready_file)
 
 
 def _write_ready_file(simulator: Simulator, path: Path) -> None:

@@ -122,8 +122,11 @@ class Bench:
 async def running(**settings: Any) -> AsyncIterator[Bench]:
     """A simulator on a free port; small, still and quick unless told otherwise."""
     options = Options(port=0, **{**SMALL, **settings})
-    timeout = aiohttp.ClientTimeout(total=PATIENCE_S)
-    async with Simulator(options) as simulator, aiohttp.ClientSession(timeout=timeout) as http:
+    timeout, connector = aiohttp.ClientTimeout(total=PATIENCE_S), aiohttp.TCPConnector(limit=0)
+    async with (
+        Simulator(options) as simulator,
+        aiohttp.ClientSession(timeout=timeout, connector=connector) as http,
+    ):
         yield Bench(simulator, http)
 
 
@@ -136,12 +139,9 @@ class Receiver:
     delay_s: float = 0.0
     url: str = ""
     bodies: list[bytes] = field(default_factory=list)
+    events: list[Any] = field(default_factory=list)
     signatures: list[str] = field(default_factory=list)
     times_s: list[float] = field(default_factory=list)
-
-    @property
-    def events(self) -> list[Any]:
-        return [json.loads(body) for body in self.bodies]
 
     def of(self, type_: str) -> list[Any]:
         """The deliveries whose type begins so, in the order they arrived."""
@@ -156,7 +156,9 @@ class Receiver:
         return found
 
     async def handle(self, request: web.BaseRequest) -> web.Response:
-        self.bodies.append(await request.read())
+        body = await request.read()
+        self.bodies.append(body)
+        self.events.append(json.loads(body))
         self.signatures.append(request.headers.get("edrv-signature", ""))
         self.times_s.append(time.monotonic())
         if self.delay_s:

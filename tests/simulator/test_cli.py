@@ -19,6 +19,7 @@ from chargers.simulator.cli import parse
 from chargers.simulator.options import QUIRKS, Options
 
 ROOT = Path(__file__).resolve().parents[2]
+READY_LINE = re.compile(r"simulator ready on (http://127\.0\.0\.1:(\d+)/v1\.1) control=(\S+)")
 SMALL = ("--port", "0", "--sites", "1", "--sessions", "2", "--static")
 
 
@@ -95,9 +96,7 @@ def test_a_ready_simulator_says_so_serves_and_stops_on_sigterm(tmp_path: Path) -
     with process(*SMALL, "--ready-file", str(ready_file)) as started:
         assert started.stdout
         line = started.stdout.readline()
-        found = re.match(
-            r"simulator ready on (http://127\.0\.0\.1:(\d+)/v1\.1) control=(\S+)", line
-        )
+        found = READY_LINE.match(line)
         assert found, line
         ready = json.loads(ready_file.read_text())
         health = json.load(urllib.request.urlopen(f"{ready['control_url']}/health"))

@@ -26,7 +26,7 @@ def row(
     space: str = "CA-1",
     station: str = "2-39-1",
 ) -> str:
-    times = [f"{DAY}{at}" if len(at) == 8 else at for at in (connects, done, disconnects)]
+    times = [at if at[:4] == "2019" else f"{DAY}{at}" for at in (connects, done, disconnects)]
     return ",".join(["77", station, space, *times, kwh])
 
 
@@ -76,27 +76,28 @@ def test_an_odd_row_is_played_as_well_as_it_can_be(
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        (row(connects="whenever"), "skipped: connectionTime 'whenever' is not a time"),
-        (row(done="2019-99-99 08:00"), "skipped: doneChargingTime '2019-99-99 08:00' is not"),
+        (row(connects="whenever"), f"skipped: connectionTime '{DAY}whenever' is not a time"),
+        (
+            row(done="2019-99-99 08:00"),
+            "skipped: doneChargingTime '2019-99-99 08:00' is not a time",
+        ),
         (row(disconnects="07:00:00"), "skipped: disconnectTime is not after connectionTime"),
         (row(kwh="lots"), "skipped: kWhDelivered 'lots' is not a number"),
         (row(kwh="nan"), "skipped: kWhDelivered 'nan' is not an energy"),
         (row(kwh="-1"), "skipped: kWhDelivered '-1' is not an energy"),
         (row(space=""), "skipped: spaceID is empty"),
-        ("77,2-39-1", "skipped: disconnectTime None is not a time|connectionTime None"),
+        ("77,2-39-1", "skipped: connectionTime None is not a time"),
     ],
 )
 def test_an_unreadable_row_is_skipped_with_its_line(text: str, reason: str) -> None:
     made = plan(row(space="CA-9"), text)
 
     assert [visit.space for visit in made.visits] == ["CA-9"]
-    ((line, said),) = reasons(made)
-    assert line == 3
-    assert any(said.startswith(one) or one in said for one in reason.split("|"))
+    assert reasons(made) == [(3, reason)]
 
 
 def test_two_cars_on_one_space_make_the_earlier_leave() -> None:
-    made = plan(row(connects="11:00:00", done="11:30:00", disconnects="13:00:00"), row())
+    made = plan(row(connects="11:00:00", disconnects="15:00:00", done="14:00:00"), row())
     earlier, later = made.visits
 
     assert earlier.disconnects_ms == later.connects_ms == ms_from_iso("2019-10-10T11:00:00Z")
@@ -132,11 +133,6 @@ def test_a_file_that_holds_nothing_to_play_is_refused(tmp_path: Path, content: A
         read_plan(path)
 
 
-def test_a_replay_may_begin_later_and_keeps_who_is_still_there() -> None:
-    made = plan(row(), row(connects="13:00:00", done="14:00:00", disconnects="15:00:00"))
-    assert len(made.visits) == 2
-
-
 def replay_file(tmp_path: Path, *rows: str) -> Path:
     path = tmp_path / "visits.csv"
     path.write_text("\n".join([HEAD, *rows]), encoding="utf-8")
@@ -144,7 +140,7 @@ def replay_file(tmp_path: Path, *rows: str) -> Path:
 
 
 @asynchronous
-async def played(tmp_path: Path) -> None:
+async def test_a_plan_is_played_at_its_times_with_its_energies(tmp_path: Path) -> None:
     """An hour a second: three visits, one of them ended by the next on its space."""
     path = replay_file(
         tmp_path,
@@ -168,12 +164,8 @@ async def played(tmp_path: Path) -> None:
         ]
 
 
-def test_a_plan_is_played_at_its_times_with_its_energies(tmp_path: Path) -> None:
-    played(tmp_path)
-
-
 @asynchronous
-async def begun_in_the_middle(tmp_path: Path) -> None:
+async def test_a_replay_begun_in_the_middle_resumes_who_is_there(tmp_path: Path) -> None:
     path = replay_file(tmp_path, row(), row(connects="13:00:00", disconnects="15:00:00", done=""))
     from_ms = ms_from_iso("2019-10-10T09:00:00Z")
     async with running(replay=path, replay_from_ms=from_ms, time_factor=1.0) as bench:
@@ -184,12 +176,8 @@ async def begun_in_the_middle(tmp_path: Path) -> None:
         assert session["energy_report"]["power"]["value"] == pytest.approx(4, rel=0.011)
 
 
-def test_a_replay_begun_in_the_middle_resumes_who_is_there(tmp_path: Path) -> None:
-    begun_in_the_middle(tmp_path)
-
-
 @asynchronous
-async def limited(tmp_path: Path) -> None:
+async def test_a_replayed_car_obeys_a_limit_and_takes_less(tmp_path: Path) -> None:
     path = replay_file(tmp_path, row(done="08:30:00", disconnects="08:45:00", kwh="3"))
     async with listening(replay=path, time_factor=3600.0, report_interval_s=60.0) as (hook, bench):
         (started,) = await hook.wait_for(1, "session.started")
@@ -197,10 +185,6 @@ async def limited(tmp_path: Path) -> None:
         (ended,) = await hook.wait_for(1, "session.ended")
 
         assert 900 < ended["data"]["metrics"]["energyConsumed"] < 1600  # 6 A for most of 45 min
-
-
-def test_a_replayed_car_obeys_a_limit_and_takes_less(tmp_path: Path) -> None:
-    limited(tmp_path)
 
 
 def test_the_seconds_of_a_replay_do_not_drift(tmp_path: Path) -> None:

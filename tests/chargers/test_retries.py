@@ -1,0 +1,168 @@
+"""What a command does after each thing that can happen to it, as tables."""
+
+import pytest
+
+from chargers.edrv import errors
+from chargers.electricity import Circuit, Limit, Unit
+from chargers.models import Attempt, Command
+from chargers.retries import (
+    Next,
+    Request,
+    Station,
+    after_error,
+    after_failed_look,
+    after_fruitless_look,
+    after_rejection,
+    after_station_unreachable,
+    after_taken,
+    backoff_s,
+    read_failure,
+    request_for,
+)
+
+SET, CLEAR = Command.Kind.SET, Command.Kind.CLEAR
+DUE, SENT = Command.State.DUE, Command.State.SENT
+UNCONFIRMED, REJECTED = Command.State.UNCONFIRMED, Command.State.REJECTED
+SEND, LOOK_ACTION = Command.Step.SEND, Command.Step.LOOK_ACTION
+LOOK_SESSION = Command.Step.LOOK_SESSION
+
+CIRCUIT = Circuit(230, 3, 32)
+
+
+def station(*, is_simulator=False, refused_units=(), refuses_clear=False):
+    return Station(is_simulator, refused_units, refuses_clear, CIRCUIT)
+
+
+@pytest.mark.parametrize(
+    ("attempts", "least_s", "most_s"),
+    # attempts: 1    2     3     4     7      8 (a minute at the most)
+    [(1, 0.5, 1), (2, 1, 2), (3, 2, 4), (4, 4, 8), (7, 30, 60), (8, 30, 60), (999, 30, 60)],
+)
+def test_back_off_doubles_to_a_minute_and_half_of_it_is_random(attempts, least_s, most_s):
+    assert backoff_s(attempts, 0.0) == least_s
+    assert backoff_s(attempts, 1.0) == most_s
+
+
+@pytest.mark.parametrize(
+    ("error", "then"),
+    [
+        (errors.ProviderUnreachable("x"), Next(DUE, SEND, 1.0, "provider_unreachable")),
+        (errors.ProviderFailed("x", 503), Next(DUE, SEND, 1.0, "provider_failed")),
+        (errors.ProviderFailed("x", 503, 20.0), Next(DUE, SEND, 20.0, "provider_failed")),
+        (errors.RateLimited("x", 429, 7.0), Next(DUE, SEND, 7.0, "rate_limited")),
+        (errors.RateLimited("x", 429), Next(DUE, SEND, 1.0, "rate_limited")),
+        (errors.Unauthorized("x", 401), Next(DUE, SEND, 30.0, "unauthorized")),
+        (errors.NotFound("x", 404), Next(DUE, LOOK_SESSION, 0.0, "session_unknown_to_edrv")),
+        (errors.Conflict("x", 409), Next(DUE, LOOK_SESSION, 0.0, "session_not_started")),
+    ],
+)
+def test_an_error_says_what_comes_next_and_when(error, then):
+    assert after_error(error, attempts=1, jitter=1.0) == then
+
+
+def test_a_taken_command_waits_for_its_webhook_and_is_then_looked_after():
+    assert after_taken(deadline_s=60) == Next(SENT, LOOK_ACTION, 60)
+
+
+@pytest.mark.parametrize(
+    ("kind", "rejections", "then"),
+    [
+        # The other unit at once, then both again after a while, then no more …
+        (SET, 1, Next(DUE, SEND, 0.0, "rejected_by_station")),
+        (SET, 2, Next(DUE, SEND, 5.0, "rejected_by_station")),
+        (SET, 3, Next(DUE, SEND, 15.0, "rejected_by_station")),
+        (SET, 4, Next(REJECTED, SEND, 0.0, "rejected_by_station")),
+        # … but a limit is never left behind.
+        (CLEAR, 4, Next(DUE, SEND, 60.0, "rejected_by_station")),
+        (CLEAR, 400, Next(DUE, SEND, 60.0, "rejected_by_station")),
+    ],
+)
+def test_a_rejection_is_tried_again_in_other_words(kind, rejections, then):
+    assert after_rejection(kind, "rejected_by_station", rejections=rejections) == then
+
+
+def test_an_unreachable_station_is_waited_for():
+    assert after_station_unreachable("station_offline") == Next(DUE, SEND, 60, "station_offline")
+
+
+@pytest.mark.parametrize(
+    ("attempts", "after_s"), [(1, 0.0), (2, 0.0), (3, 4.0), (4, 8.0), (20, 60.0)]
+)
+def test_a_limit_nobody_answers_is_sent_again_since_that_is_safe(attempts, after_s):
+    then = after_fruitless_look(attempts=attempts, jitter=1.0)
+
+    assert then == Next(UNCONFIRMED, SEND, after_s, "no_answer")
+
+
+def test_a_look_that_failed_is_a_look_again():
+    then = after_failed_look(errors.RateLimited("x", 429, 9.0), attempts=1, jitter=1.0)
+
+    assert then == Next(UNCONFIRMED, LOOK_ACTION, 9.0, "no_answer")
+
+
+@pytest.mark.parametrize(
+    ("kind", "response_data", "reason"),
+    [
+        (SET, {"status": "Rejected"}, "rejected_by_station"),
+        (SET, {"status": "NotSupported"}, "not_supported_by_station"),
+        (SET, {"error": "Request timed out"}, "station_unreachable"),
+        (SET, {"error": {"code": "Timeout"}}, "station_unreachable"),
+        (SET, {"error": "Chargestation is offline"}, "station_offline"),
+        (SET, "not connected", "station_offline"),
+        (SET, None, "rejected_by_station"),
+        (SET, {}, "rejected_by_station"),
+        (SET, ["?", 7], "rejected_by_station"),
+        (SET, {"status": "Unknown"}, "rejected_by_station"),
+        # Nothing matched, so nothing is left to clear.
+        (CLEAR, {"status": "Unknown"}, ""),
+        (CLEAR, {"status": "Rejected"}, "rejected_by_station"),
+    ],
+)
+def test_a_station_s_failure_is_understood_whatever_its_shape(kind, response_data, reason):
+    assert read_failure(kind, response_data) == reason
+
+
+@pytest.mark.parametrize(
+    ("limit", "at", "rejections", "sent"),
+    [
+        (Limit(Unit.POWER, 4200), station(), 0, Limit(Unit.POWER, 4200)),
+        (Limit(Unit.POWER, 4200), station(), 1, Limit(Unit.CURRENT, 6)),
+        (Limit(Unit.POWER, 4200), station(), 2, Limit(Unit.POWER, 4200)),
+        (Limit(Unit.CURRENT, 10), station(), 0, Limit(Unit.CURRENT, 10)),
+        (Limit(Unit.CURRENT, 10), station(), 1, Limit(Unit.POWER, 6900)),
+        # What a station refused is not asked of it again …
+        (Limit(Unit.POWER, 4200), station(refused_units=("power",)), 0, Limit(Unit.CURRENT, 6)),
+        (Limit(Unit.POWER, 4200), station(refused_units=("power",)), 1, Limit(Unit.CURRENT, 6)),
+        # … unless it has refused everything.
+        (
+            Limit(Unit.POWER, 4200),
+            station(refused_units=("power", "current")),
+            0,
+            Limit(Unit.POWER, 4200),
+        ),
+        # eDRV's simulators take only amperes.
+        (Limit(Unit.POWER, 4200), station(is_simulator=True), 0, Limit(Unit.CURRENT, 6)),
+        (Limit(Unit.POWER, 4200), station(is_simulator=True), 1, Limit(Unit.CURRENT, 6)),
+    ],
+)
+def test_a_set_is_sent_in_the_unit_the_station_understands(limit, at, rejections, sent):
+    request = request_for(SET, limit, at, rejections=rejections)
+
+    assert request == Request(Attempt.Verb.SET, sent)
+
+
+@pytest.mark.parametrize(
+    ("at", "rejections", "request_"),
+    [
+        (station(), 0, Request(Attempt.Verb.CLEAR)),
+        # A clear that was refused is said as "all that the connector has", in either unit.
+        (station(), 1, Request(Attempt.Verb.SET, Limit(Unit.CURRENT, 32))),
+        (station(), 2, Request(Attempt.Verb.CLEAR)),
+        (station(), 3, Request(Attempt.Verb.SET, Limit(Unit.POWER, 22080))),
+        (station(refuses_clear=True), 0, Request(Attempt.Verb.SET, Limit(Unit.CURRENT, 32))),
+        (station(is_simulator=True), 0, Request(Attempt.Verb.SET, Limit(Unit.CURRENT, 32))),
+        (station(is_simulator=True), 3, Request(Attempt.Verb.SET, Limit(Unit.CURRENT, 32))),
+    ],
+)
+def test_the_end_of_a_limit_is_said_so_that_the_station_understands(at, rejections, request_):
+    assert request_for(CLEAR, None, at, rejections=rejections) == request_
