@@ -72,9 +72,12 @@ def apply_chargestations(stations: Iterable[ChargeStationData], *, now: datetime
     sql.run(_UPDATE_CHARGESTATIONS, sql.columns(records, 5))
     apply_connectors(connector for found in placed for connector in found.connectors)
     apply_online(
-        Online(found.id, found.online, found.updated_at or now)
-        for found in placed
-        if found.online is not None
+        (
+            Online(found.id, found.online, found.updated_at or now)
+            for found in placed
+            if found.online is not None
+        ),
+        now=now,
     )
     return {found.id: found.location_id or "" for found in stations if found not in placed}
 
@@ -106,14 +109,14 @@ def apply_connector_statuses(statuses: Mapping[str, str]) -> None:
 
 
 @transaction.atomic
-def apply_online(changes: Iterable[Online]) -> None:
+def apply_online(changes: Iterable[Online], *, now: datetime) -> None:
     """Take over who is on line, by the time of the change. A station that came back has its
     commands due at once."""
     newest = {change.chargestation_id: change for change in sorted(changes, key=lambda one: one.at)}
     records = [(change.chargestation_id, change.online, change.at) for change in newest.values()]
     changed = sql.rows(_APPLY_ONLINE, sql.columns(records, 3))
     if changed:
-        sql.run(_WAKE_COMMANDS, [[row["id"] for row in changed if row["online"]]])
+        sql.run(_WAKE_COMMANDS, [now, [row["id"] for row in changed if row["online"]]])
         news.tell(sql.ids(_OPEN_SESSIONS, [[row["id"] for row in changed]]))
 
 
@@ -202,7 +205,7 @@ _APPLY_ONLINE = """
 """
 
 _WAKE_COMMANDS = """
-    UPDATE chargers_command AS command SET next_attempt_at = NOW()
+    UPDATE chargers_command AS command SET next_attempt_at = %s
       FROM chargers_session AS session
      WHERE session.chargestation_id = ANY(%s) AND session.ended_at IS NULL
        AND command.session_id = session.id AND command.state IN ('due', 'unconfirmed')

@@ -128,7 +128,7 @@ def _apply(stored: Sequence[Stored], now: datetime) -> list[Fate]:
     return [
         *unreadable_said,
         *unreadable_actions,
-        *_apply_stations(kinds[Kind.STATION]),
+        *_apply_stations(kinds[Kind.STATION], now),
         *_apply_connectors(kinds[Kind.CONNECTOR]),
         *_apply_sessions(said, now),
         *_apply_actions(actions, now),
@@ -210,10 +210,12 @@ def _read_session(one: Stored) -> Said:
     return Said(session, one.said_at)
 
 
-def _apply_stations(stored: Sequence[Stored]) -> list[Fate]:
+def _apply_stations(stored: Sequence[Stored], now: datetime) -> list[Fate]:
     fates, changes = _read_each(stored, _read_online)
     known = set(sql.texts(_KNOWN_STATIONS, [[change.chargestation_id for _, change in changes]]))
-    fleet.apply_online([change for _, change in changes if change.chargestation_id in known])
+    fleet.apply_online(
+        [change for _, change in changes if change.chargestation_id in known], now=now
+    )
     return fates + [
         _applied_or_waiting(one.id, change.chargestation_id in known, change.chargestation_id)
         for one, change in changes

@@ -72,7 +72,7 @@ class Site(Exemptible):
         ]
 
     def __str__(self) -> str:
-        return self.name or self.external_id
+        return self.name or self.address or self.external_id
 
 
 class ChargeStation(Exemptible):

@@ -18,7 +18,7 @@ from chargers.simulator.options import Options
 from chargers.simulator.server import Simulator
 
 SECRET = "a-secret"
-PATIENCE_S = 5.0  # until something that must happen counts as not happening
+PATIENCE_S = 20.0  # until something that must happen counts as not happening
 SMALL: dict[str, Any] = {  # every kind of station, room on each, nobody there yet
     "sites": 2,
     "stations_per_site": 20,
@@ -142,6 +142,8 @@ class Receiver:
     events: list[Any] = field(default_factory=list)
     signatures: list[str] = field(default_factory=list)
     times_s: list[float] = field(default_factory=list)
+    in_flight: int = 0
+    max_in_flight: int = 0
 
     def of(self, type_: str) -> list[Any]:
         """The deliveries whose type begins so, in the order they arrived."""
@@ -161,8 +163,10 @@ class Receiver:
         self.events.append(json.loads(body))
         self.signatures.append(request.headers.get("edrv-signature", ""))
         self.times_s.append(time.monotonic())
-        if self.delay_s:
-            await asyncio.sleep(self.delay_s)
+        self.in_flight += 1
+        self.max_in_flight = max(self.max_in_flight, self.in_flight)
+        await asyncio.sleep(self.delay_s)
+        self.in_flight -= 1
         status = self.statuses.pop(0) if self.statuses else 200
         return web.Response(status=status, headers=self.headers)
 

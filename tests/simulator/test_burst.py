@@ -34,7 +34,7 @@ async def test_a_burst_is_answered_and_told_of_completely() -> None:
         limits = (await bench.sim("ledger/limits"))["sessions"]
 
         assert summary["requests"]["by_call"]["set"] == {"200": SESSIONS}
-        assert summary["requests"]["max_in_flight"] == IN_FLIGHT
+        assert IN_FLIGHT / 2 < summary["requests"]["max_in_flight"] <= IN_FLIGHT
         assert len({event["data"]["_id"] for event in completed}) == SESSIONS
         assert Counter(event["type"] for event in hook.of("session.set_power_limit")) == {
             "session.set_power_limit.requested": SESSIONS,

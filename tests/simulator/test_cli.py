@@ -38,7 +38,7 @@ def process(*arguments: str) -> Iterator[subprocess.Popen[str]]:
 def finished(*arguments: str) -> tuple[int, str]:
     """Exit status and what was said on standard error."""
     with process(*arguments) as started:
-        _, said = started.communicate(timeout=10)
+        _, said = started.communicate(timeout=30)
         return started.returncode, said
 
 
@@ -102,7 +102,7 @@ def test_a_ready_simulator_says_so_serves_and_stops_on_sigterm(tmp_path: Path) -
         health = json.load(urllib.request.urlopen(f"{ready['control_url']}/health"))
         began_s = time.monotonic()
         started.send_signal(signal.SIGTERM)
-        status = started.wait(timeout=5)
+        status = started.wait(timeout=10)
 
         assert ready == {
             "port": int(found[2]),
@@ -112,7 +112,7 @@ def test_a_ready_simulator_says_so_serves_and_stops_on_sigterm(tmp_path: Path) -
         }
         assert health == {"ok": True, "pid": started.pid}
         assert status == 0
-        assert time.monotonic() - began_s < 2
+        assert time.monotonic() - began_s < 5
 
 
 def test_what_cannot_be_met_ends_with_status_2_and_a_reason(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import hmac
 import itertools
@@ -134,8 +133,9 @@ async def test_the_waits_between_tries_follow_the_schedule_and_repeat_its_end() 
         await hook.wait_for(4)
 
         waits_s = [later - sooner for sooner, later in itertools.pairwise(hook.times_s)]
-        assert 0.02 <= waits_s[0] < 0.1
-        assert all(wait_s >= 0.1 for wait_s in waits_s[1:])
+        assert waits_s[0] >= 0.02
+        assert min(waits_s[1:]) >= 0.1
+        assert waits_s[0] < min(waits_s[1:])
 
 
 @pytest.mark.parametrize("form", ["seconds", "date"])
@@ -228,8 +228,7 @@ async def test_no_more_deliveries_are_in_flight_than_allowed() -> None:
             await bench.sim(f"chargestations/{station}/offline", {})
         await hook.wait_for(12)
 
-        bursts = [sum(abs(a - b) < 0.03 for b in hook.times_s) for a in hook.times_s]
-        assert max(bursts) == 4
+        assert hook.max_in_flight == 4
 
 
 @asynchronous
@@ -254,17 +253,13 @@ async def test_without_an_endpoint_events_are_noted_as_unsent() -> None:
 async def test_reports_come_in_each_sessions_own_rhythm() -> None:
     settings = {"sessions": 20, "time_factor": 100.0, "share_offline": 0.0}
     async with listening(**settings) as (hook, _):
-        await asyncio.sleep(0.65)
-        reports = hook.of("session.updated")
+        reports = await hook.wait_for(60, "session.updated")
+        sessions = [report["data"]["_id"] for report in reports]
 
-        by_session: dict[str, int] = {}
-        for report in reports:
-            id_ = report["data"]["_id"]
-            by_session[id_] = by_session.get(id_, 0) + 1
-        assert len(by_session) == 20
-        assert set(by_session.values()) <= {1, 2, 3}  # every 0.3 s here
-        slots = {int((at_s - hook.times_s[0]) / 0.03) for at_s in hook.times_s}
-        assert len(slots) > 10  # not all at once
+        # Each session is heard once in a round, always in its place: spread, not all at once.
+        assert len(set(sessions[:20])) == 20
+        assert sessions[:20] == sessions[20:40] == sessions[40:60]
+        assert hook.times_s[19] - hook.times_s[0] > 0.15  # of a round of 0.3 s
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.simulator.support import Bench, asynchronous, listening, running
+from tests.simulator.support import Bench, asynchronous, listening, running, until
 
 
 async def fingerprint(bench: Bench) -> list[Any]:
@@ -106,14 +106,19 @@ async def test_a_car_lags_behind_a_limit_in_compressed_time() -> None:
         session = await bench.plug(
             station_kind="physical", power_w=3600, battery_wh=1e9, lag_s=8, ramp_s=0.0
         )
-        await asyncio.sleep(0.45)  # the start has its lag too
-        action = (await bench.set(session, "current", 0)).result["_id"]
-        await bench.settled(action)
-        at_once_w = (await bench.limits(session))["power_w"]
-        await asyncio.sleep(0.45)
+        await power_reaches(bench, session, 3600)
+        set_s = (await bench.sim("state"))["simulated_s"]
+        await bench.settled((await bench.set(session, "current", 0)).result["_id"])
+        await power_reaches(bench, session, 0)
 
-        assert at_once_w == 3600
-        assert (await bench.limits(session))["power_w"] == 0
+        assert (await bench.sim("state"))["simulated_s"] - set_s >= 8
+
+
+async def power_reaches(bench: Bench, session: str, power_w: float) -> None:
+    async def reached() -> bool:
+        return bool((await bench.limits(session))["power_w"] == power_w)
+
+    await until(reached)
 
 
 @asynchronous
