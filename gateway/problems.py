@@ -91,14 +91,19 @@ def _field_errors(detail: Any, path: str = "") -> Iterator[FieldError]:
     """`{"limit": {"value": ["…"]}}` → limit.value, `{"targets": [{}, {…}]}` → targets[1]…"""
     if isinstance(detail, Mapping):
         for name, inner in detail.items():
-            inside = path if name == "non_field_errors" else f"{path}.{name}".strip(".")
-            yield from _field_errors(inner, inside)
+            yield from _field_errors(inner, _inside(path, name))
     elif isinstance(detail, Sequence) and not isinstance(detail, str):
         for number, inner in enumerate(detail):
-            inside = path if isinstance(inner, str) else f"{path}[{number}]"
+            inside = path if isinstance(inner, str) else _inside(path, number)
             yield from _field_errors(inner, inside)
     else:
         yield FieldError(path or "body", str(getattr(detail, "code", "invalid")), str(detail))
+
+
+def _inside(path: str, name: str | int) -> str:
+    if name == "non_field_errors":
+        return path
+    return f"{path}[{name}]" if isinstance(name, int) else f"{path}.{name}".strip(".")
 
 
 def as_response(problem: Problem, *, reference: str = "") -> HttpResponse:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import django
 import pytest
+from django.conf import settings
 
 DATA_DIR = Path(tempfile.mkdtemp(prefix="dr-test-"))
 
@@ -31,6 +32,8 @@ os.environ.update(
 )
 
 django.setup()
+# Slow by design, which tests need not be.
+settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 _servers = None
 

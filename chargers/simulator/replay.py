@@ -147,7 +147,7 @@ def _power_w(
         return max_w, ["done before it connects: charges at full power"]
     power_w = _steady_w(energy_wh, done_ms - connects_ms, voltage_v)
     if power_w > max_w:
-        return max_w, ["more energy than the connector delivers in the time: full power"]
+        return max_w, [f"needs {power_w / 1000:.2f} kW: charges at the connector's full power"]
     return power_w, []
 
 

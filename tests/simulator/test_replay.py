@@ -55,7 +55,7 @@ def test_a_row_becomes_a_visit_that_delivers_its_energy_in_time() -> None:
     [
         # 0.5 kWh in two hours would be 250 W: no AC car takes less than 6 A
         (row(kwh="0.5"), 6 * 208, None),
-        (row(kwh="60"), MAX_W, "more energy than the connector delivers in the time: full power"),
+        (row(kwh="60"), MAX_W, "needs 30.00 kW: charges at the connector's full power"),
         (row(done="07:59:00"), MAX_W, "done before it connects: charges at full power"),
         (row(done="08:00:00"), MAX_W, "done before it connects: charges at full power"),
         (row(kwh="0"), 0.0, "no energy: plugged in but idle"),
