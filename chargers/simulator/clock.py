@@ -75,6 +75,8 @@ class Scheduler:
 
     def at(self, due_s: float, call: Callable[..., object], *args: Any) -> None:
         """Call at a moment of the monotonic clock; equal moments keep the order they came in."""
+        if self._closed:
+            return
         heapq.heappush(self._heap, (due_s, next(self._order), call, args))
         if self._heap[0][0] == due_s:
             self._arm()
@@ -99,7 +101,7 @@ class Scheduler:
         try:
             self._run_burst()
         finally:  # one failing call must not stop time for all others
-            if self._heap and not self._closed:
+            if self._heap:
                 self._arm()
 
     def _run_burst(self) -> None:

@@ -25,7 +25,7 @@ class Control:
 
     @staticmethod
     def owns(path: str) -> bool:
-        return path.startswith(f"{PREFIX}/")
+        return path.startswith(PREFIX)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
@@ -37,7 +37,7 @@ class Control:
 
     async def _answer(self, request: web.BaseRequest) -> object:
         path, query = split_target(request.raw_path)
-        parts = path.removeprefix(f"{PREFIX}/").split("/")
+        parts = path.removeprefix(PREFIX).lstrip("/").split("/")
         for pattern, handler in TABLES.get(request.method, {}).items():
             args = _match(pattern.split("/"), parts)
             if args is not None:

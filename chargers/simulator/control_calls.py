@@ -11,6 +11,7 @@ from chargers.simulator.fields import FieldError, Fields
 from chargers.simulator.http import ApiError
 
 Item = TypeVar("Item")
+DIGITS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +34,8 @@ class Call:
 
     def whole(self, name: str, default: int) -> int:
         value = self.query.get(name, str(default))
-        if not value.isdecimal():
-            raise FieldError(f"{name}: must be a whole number")
+        if not value.isdecimal() or len(value) > DIGITS:
+            raise FieldError(f"{name}: must be a whole number of at most {DIGITS} digits")
         return int(value)
 
 

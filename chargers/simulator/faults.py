@@ -21,7 +21,12 @@ CALLS = ("set", "clear", "look", "list")
 
 HTTP_KINDS = ("http_reject", "timeout", "slow", "rate_limit", "server_error", "reset")
 STATION_KINDS = ("reject", "ignore_limit", "stall")
-WEBHOOK_KINDS = ("drop_webhooks", "double_webhooks", "delay_webhooks", "reorder_webhooks")
+
+
+def _delay(fields: Fields) -> dict[str, Any]:
+    min_s = fields.number("min_s", 0.0)
+    return {"min_s": min_s, "max_s": fields.number("max_s", least=min_s)}
+
 
 _READERS: Mapping[str, Callable[[Fields], Json]] = {
     "reject": lambda f: {"response_data": dict(f.mapping("response_data", {"status": "Rejected"}))},
@@ -40,7 +45,7 @@ _READERS: Mapping[str, Callable[[Fields], Json]] = {
     "reset": lambda f: {"effect": f.flag("effect")},
     "drop_webhooks": lambda f: {},
     "double_webhooks": lambda f: {"times": f.whole("times", 2, least=2)},
-    "delay_webhooks": lambda f: _delay(f),
+    "delay_webhooks": _delay,
     "reorder_webhooks": lambda f: {
         "window": f.whole("window", 5, least=2),
         "window_s": f.number("window_s", 1.0),
@@ -194,8 +199,3 @@ def _parse_match(fields: Fields) -> Match:
     )
     fields.end()
     return match
-
-
-def _delay(fields: Fields) -> dict[str, Any]:
-    min_s = fields.number("min_s", 0.0)
-    return {"min_s": min_s, "max_s": fields.number("max_s", least=min_s)}

@@ -14,6 +14,7 @@ from chargers.simulator.clock import ms_from_iso
 from chargers.simulator.http import ApiError
 
 DEFAULT_LIMIT, MOST = 20, 1000
+DIGITS = 9
 TRUE, FALSE = "true", "false"
 
 
@@ -68,9 +69,9 @@ def _filtered(
     items: Sequence[Item], query: Mapping[str, str], filters: Mapping[str, Callable[[Item], str]]
 ) -> Sequence[Item]:
     wanted: list[Predicate[Item]] = [*_equal_to(query, filters), *_within(query)]
-    if not wanted:
-        return items
-    return [item for item in items if all(predicate(item) for predicate in wanted)]
+    for predicate in wanted:
+        items = [item for item in items if predicate(item)]
+    return items
 
 
 def _equal_to(
@@ -120,11 +121,9 @@ def _choice(query: Mapping[str, str], name: str, choices: Sequence[str]) -> str:
 
 
 def _whole(
-    query: Mapping[str, str], name: str, default: int, *, least: int = 0, most: int | None = None
+    query: Mapping[str, str], name: str, default: int, *, least: int = 0, most: int = 10**DIGITS
 ) -> int:
-    value = query.get(name, "")
-    if name not in query:
-        return default
-    if not value.isdecimal() or int(value) < least or (most is not None and int(value) > most):
-        raise ApiError(400, f"{name} must be a whole number from {least} to {most or 'any'}")
+    value = query.get(name, str(default))
+    if not value.isdecimal() or len(value) > DIGITS or not least <= int(value) <= most:
+        raise ApiError(400, f"{name} must be a whole number from {least} to {most}")
     return int(value)

@@ -168,8 +168,7 @@ def _without_overlaps(plan: Plan) -> Iterator[Visit]:
             continue
         if later_ms < visit.disconnects_ms:
             plan.notes.append(Note(visit.line, visit.charging_id, "ends early: space taken again"))
-            visit = replace(visit, disconnects_ms=later_ms)
-        kept.append(visit)
+        kept.append(replace(visit, disconnects_ms=min(later_ms, visit.disconnects_ms)))
     return reversed(kept)
 
 

@@ -95,7 +95,7 @@ async def serve(options: Options) -> None:
 
 def _collect_rarely() -> None:
     """The fleet and the ledger only grow: looking through them for garbage again and again took a
-    third of the time of a burst over 100,000 sessions, in pauses of half a second."""
+    quarter of the processor time of a burst over 100,000 sessions."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)

@@ -92,13 +92,14 @@ class World:
 
     def start(self, session: Session, stay_s: float | None = None) -> None:
         """The car begins to charge, for ``stay_s`` simulated seconds or until it is unplugged."""
-        if session.status is not Status.CREATED:
+        if session.status is not Status.CREATED or session.unplugged:
             return
         session.status, session.started_ms = Status.STARTED, wall_ms()
         session.draw.follow(None, now_s=self.clock.sim_s(), at_once=not session.draw.car.lag_s)
         self._read(session)
         self._set_connector_status(session.connector, "Charging")
-        self._tell(session, "session.started")
+        if session.station.online:
+            self._tell(session, "session.started")
         self.keep_reporting(session, stay_s)
 
     def resume(self, session: Session, *, energy_wh: float, stay_s: float | None) -> None:
@@ -141,6 +142,7 @@ class World:
         self._leave(session, "session.ended")
 
     def cancel(self, session: Session) -> None:
+        """eDRV gives up waiting for a start; it needs no station for that."""
         if session.status is not Status.CREATED:
             return
         session.status, session.updated_ms = Status.CANCELLED, wall_ms()
@@ -229,14 +231,13 @@ class World:
     # Telling
 
     def _tell(self, session: Session, type_: str) -> None:
-        if session.station.online:
-            self._outbox.emit(
-                type_,
-                payloads.SESSION_OBJECT,
-                self.payloads.payload(session),
-                station_id=session.station.id,
-                session_id=session.id,
-            )
+        self._outbox.emit(
+            type_,
+            payloads.SESSION_OBJECT,
+            self.payloads.payload(session),
+            station_id=session.station.id,
+            session_id=session.id,
+        )
 
     def _tell_station(self, station: Station, type_: str) -> None:
         data = payloads.chargestation(station)

@@ -81,6 +81,12 @@ class Bench:
     async def clear(self, session_id: str) -> Reply:
         return await self.api(f"sessions/{session_id}/clear_power_limit", method="POST")
 
+    async def every(self, path: str, **query: str) -> list[Any]:
+        """A whole list, oldest first unless the query says otherwise."""
+        parameters = {"paginate_limit": "1000", "sort_order": "asc", **query}
+        result: list[Any] = (await self.api(path, params=parameters)).result
+        return result
+
     async def look(self, session_id: str) -> Any:
         return (await self.api(f"sessions/{session_id}")).result
 
