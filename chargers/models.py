@@ -198,7 +198,7 @@ class Session(Exemptible):
 
     power_w = models.FloatField(null=True, blank=True)
     current_a = models.FloatField(null=True, blank=True)
-    energy_wh = models.FloatField(null=True, blank=True)
+    energy_wh = models.FloatField(null=True, blank=True, help_text="Delivered so far.")
     state_of_charge_percent = models.FloatField(null=True, blank=True)
     metered_at = models.DateTimeField(null=True, blank=True)
 
@@ -279,7 +279,7 @@ class MeterReading(models.Model):
     metered_at = models.DateTimeField()
     power_w = models.FloatField(null=True)
     current_a = models.FloatField(null=True)
-    energy_wh = models.FloatField(null=True)
+    meter_wh = models.FloatField(null=True, help_text="The meter's own reading.")
     state_of_charge_percent = models.FloatField(null=True)
 
     class Meta:

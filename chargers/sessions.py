@@ -87,28 +87,25 @@ def _move(said: Sequence[Said], now: datetime) -> None:
 
 def _store_reports(said: Sequence[Said], now: datetime) -> None:
     reports = {
-        (one.session.id, report_at): one.session.energy
+        (one.session.id, _reported_at(one, report, now)): (*_values(report), one.session.energy_wh)
         for one in said
-        if one.session.energy and not one.session.energy.is_empty
-        for report_at in [_report_at(one.session, one.at, now)]
+        if (report := one.session.report) and not report.is_empty
     }
     if not reports:
         return
-    records = [(external_id, at, *_values(report)) for (external_id, at), report in reports.items()]
-    columns = sql.columns(records, 6)
-    sql.run(_STORE_READINGS, columns)
+    columns = sql.columns(((*key, *values) for key, values in reports.items()), 7)
+    sql.run(_STORE_READINGS, columns[:6])
     newly_metered = sql.rows(_LATEST_READING, columns)
     news.tell(row["id"] for row in newly_metered if row["wanted_unit"])
 
 
-def _report_at(session: SessionData, said_at: datetime, now: datetime) -> datetime:
-    own = session.energy.metered_at if session.energy else None
-    at = own or session.updated_at or said_at
-    return min(at, said_at) if at > now + MAX_CLOCK_AHEAD else at
+def _reported_at(said: Said, report: EnergyReport, now: datetime) -> datetime:
+    at = report.metered_at or said.session.updated_at or said.at
+    return min(at, said.at) if at > now + MAX_CLOCK_AHEAD else at
 
 
 def _values(report: EnergyReport) -> tuple[float | None, ...]:
-    return (report.power_w, report.current_a, report.energy_wh, report.state_of_charge_percent)
+    return (report.power_w, report.current_a, report.meter_wh, report.state_of_charge_percent)
 
 
 def forget(external_ids: Iterable[str], *, now: datetime) -> None:
@@ -180,12 +177,12 @@ _UNHEARD = """
 
 _STORE_READINGS = """
     INSERT INTO chargers_meterreading
-           (session_id, metered_at, power_w, current_a, energy_wh, state_of_charge_percent)
-    SELECT session.id, report.metered_at, report.power_w, report.current_a, report.energy_wh,
+           (session_id, metered_at, power_w, current_a, meter_wh, state_of_charge_percent)
+    SELECT session.id, report.metered_at, report.power_w, report.current_a, report.meter_wh,
            report.soc
       FROM unnest(%s::text[], %s::timestamptz[], %s::float8[], %s::float8[], %s::float8[],
                   %s::float8[])
-        AS report (external_id, metered_at, power_w, current_a, energy_wh, soc)
+        AS report (external_id, metered_at, power_w, current_a, meter_wh, soc)
       JOIN chargers_session AS session ON session.external_id = report.external_id
         ON CONFLICT (session_id, metered_at) DO NOTHING
 """
@@ -198,8 +195,8 @@ _LATEST_READING = """
            metered_at = report.metered_at
       FROM (SELECT DISTINCT ON (external_id) *
               FROM unnest(%s::text[], %s::timestamptz[], %s::float8[], %s::float8[], %s::float8[],
-                          %s::float8[])
-                AS report (external_id, metered_at, power_w, current_a, energy_wh, soc)
+                          %s::float8[], %s::float8[])
+                AS report (external_id, metered_at, power_w, current_a, meter_wh, soc, energy_wh)
              ORDER BY external_id, metered_at DESC) AS report
      WHERE session.external_id = report.external_id
        AND (session.metered_at IS NULL OR session.metered_at < report.metered_at)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from drf_spectacular.contrib.django_oauth_toolkit import DjangoOAuthToolkitScheme
 from drf_spectacular.openapi import AutoSchema
 
 PROBLEM = {
@@ -38,6 +39,12 @@ PROBLEMS_BY_METHOD = {
     "PATCH": (400, 401, 403, 404, 409, 413, 415, 429),
     "PUT": (400, 401, 403, 404, 409, 413, 415, 429),
 }
+
+
+class BearerTokenScheme(DjangoOAuthToolkitScheme):  # type: ignore[no-untyped-call]
+    """drf-spectacular finds a scheme by its authentication class."""
+
+    target_class = "gateway.clients.BearerToken"
 
 
 class ProblemAutoSchema(AutoSchema):

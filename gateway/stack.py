@@ -14,11 +14,13 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Self
 
+import redis
 from django.conf import settings
 from django.core.management import call_command
 from django.db import connections
+from kombu.exceptions import OperationalError
 
-from gateway import embedded
+from gateway import celery_app, embedded
 from gateway.processes import Program, Supervisor
 
 WATCH_INTERVAL_S = 0.2
@@ -118,6 +120,7 @@ class Stack:
             name,
             *("celery", "-A", "gateway", "worker", "-Q", queues, "-c", str(processes)),
             *("-n", f"{name}@%h", "--without-gossip", "--without-mingle", "-l", "INFO"),
+            ready=lambda: _pongs(f"{name}@{socket.gethostname()}"),
         )
 
     def _beat(self) -> Program:
@@ -152,6 +155,14 @@ def _is_taken(port: int) -> bool:
         except OSError:
             return True
     return False
+
+
+def _pongs(worker: str) -> bool:
+    """Whether a Celery worker answers. Until it does, nothing rung for it is heard."""
+    try:
+        return bool(celery_app.control.ping(destination=[worker], timeout=0.5))
+    except (redis.RedisError, OperationalError, OSError):
+        return False
 
 
 def _answers(url: str) -> bool:

@@ -73,17 +73,18 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class EnergyReport:
-    """W, A, Wh and percent; None where the report did not say."""
+    """W, A, Wh and percent; None where the report did not say. `meter_wh` is the reading of the
+    meter, which may have started long before the session."""
 
     metered_at: datetime | None
     power_w: float | None
     current_a: float | None
-    energy_wh: float | None
+    meter_wh: float | None
     state_of_charge_percent: float | None
 
     @property
     def is_empty(self) -> bool:
-        return self.power_w is None and self.current_a is None and self.energy_wh is None
+        return self.power_w is None and self.current_a is None and self.meter_wh is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,8 @@ class SessionData:
     started_at: datetime | None
     ended_at: datetime | None
     updated_at: datetime | None
-    energy: EnergyReport | None
+    energy_wh: float | None
+    report: EnergyReport | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +176,9 @@ def read_session(payload: Any, *, webhook_type: str = "") -> SessionData:
         started_at=read_time(metrics.get("chargingStart")),
         ended_at=read_time(metrics.get("chargingStop")),
         updated_at=read_time(data.get("updatedAt")),
-        energy=read_energy_report(report) if isinstance(report, Mapping) else None,
+        # Wh, without a unit of its own (docs.edrv.io: displaying charging metrics).
+        energy_wh=read_quantity(metrics.get("energyConsumed"), default_unit="wh"),
+        report=read_energy_report(report) if isinstance(report, Mapping) else None,
     )
 
 
@@ -194,7 +198,7 @@ def read_energy_report(report: Json) -> EnergyReport:
         metered_at=read_time(report.get("timestamp")),
         power_w=power_w,
         current_a=read_quantity(report.get("current"), default_unit="a"),
-        energy_wh=read_quantity(report.get("energy_meter"), default_unit="wh"),
+        meter_wh=read_quantity(report.get("energy_meter"), default_unit="wh"),
         state_of_charge_percent=read_quantity(report.get("state_of_charge"), default_unit="%"),
     )
 

@@ -91,7 +91,7 @@ def test_an_energy_report_is_a_reading_and_the_session_s_latest():
     session.refresh_from_db()
     reading = MeterReading.objects.get()
     assert (session.power_w, session.metered_at) == (7200, later(-5))
-    assert (reading.power_w, reading.current_a, reading.energy_wh) == (7200, None, None)
+    assert (reading.power_w, reading.current_a, reading.meter_wh) == (7200, None, None)
 
 
 def test_an_older_report_is_kept_and_changes_nothing_newer():

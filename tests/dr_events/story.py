@@ -79,13 +79,13 @@ def accept(at: float) -> None:
 
 def meter(session: Session, power_w: float, at: float) -> None:
     report = EnergyReport(later(at), power_w, None, None, None)
-    data = SessionData(session.external_id, None, None, "started", None, None, None, report)
+    data = SessionData(session.external_id, None, None, "started", None, None, None, None, report)
     sessions.apply([Said(data, later(at))], now=later(at))
     steer(at)
 
 
 def leave(session: Session, at: float) -> None:
-    data = SessionData(session.external_id, None, None, "ended", None, later(at), None, None)
+    data = SessionData(session.external_id, None, None, "ended", None, later(at), None, None, None)
     sessions.apply([Said(data, later(at))], now=later(at))
     steer(at)
 

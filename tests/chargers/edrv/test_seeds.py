@@ -134,5 +134,5 @@ def test_power_and_current_of_an_energy_report_are_read():
         }
     )
 
-    assert session.energy is not None
-    assert (session.energy.power_w, session.energy.current_a) == (7200, 31.3)
+    assert session.report is not None
+    assert (session.report.power_w, session.report.current_a) == (7200, 31.3)
