@@ -1,8 +1,10 @@
 """The append-only record of who did what. Both layers write it, so it lies in the lower one
-(docs/adr: the audit record)."""
+(docs/adr/0001-audit-entries-live-in-chargers.md)."""
 
 from __future__ import annotations
 
+import getpass
+import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +22,11 @@ class Actor:
 
 
 GATEWAY = Actor("gateway")
+
+
+def shell_actor() -> Actor:
+    """Whoever runs a command, on which machine."""
+    return Actor(f"shell:{getpass.getuser()}", socket.gethostname())
 
 
 def record(
@@ -46,3 +53,15 @@ def record(
             before=before,
             after=after,
         )
+
+
+def record_commands(command_ids: Iterable[int], state: str, *, at: datetime) -> None:
+    """One entry for all commands that came into a state together."""
+    record(
+        GATEWAY,
+        f"command.{state}",
+        at=at,
+        subject="command",
+        subject_ids=command_ids,
+        after=state,
+    )

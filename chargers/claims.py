@@ -25,7 +25,8 @@ class Claim:
     command_id: int
     session_id: int
     session_external_id: str
-    kind: str
+    persist: bool
+    station_online: bool
     verb: str
     reason: str
     number: int
@@ -37,12 +38,14 @@ class Claim:
 @transaction.atomic
 def claim(most: int, *, endpoint: Endpoint, now: datetime, lease_until: datetime) -> list[Claim]:
     """Take on up to `most` due commands, those that promise the largest relief first."""
-    due = sql.rows(_DUE, {"now": now, "most": most})
-    offline = [row for row in due if _waits_for_station(row)]
-    _defer(offline, now)
-    taken = [row for row in due if not _waits_for_station(row)]
-    if not taken:
-        return []
+    taken: list[dict[str, Any]] = []
+    while not taken:
+        due = sql.rows(_DUE, {"now": now, "most": most})
+        if not due:
+            return []
+        # Put off, so the next look finds others.
+        _defer([row for row in due if _waits_for_station(row)], now)
+        taken = [row for row in due if not _waits_for_station(row)]
     requests = [_request(row) for row in taken]
     attempt_ids = _open_attempts(taken, requests, now, lease_until)
     _lease(taken, requests, lease_until)
@@ -72,7 +75,9 @@ def _request(row: dict[str, Any]) -> Request:
     if step == Command.Step.LOOK_ACTION and row["action_id"]:
         return Request(Attempt.Verb.LOOK_ACTION)
     limit = as_limit(row["unit"], row["value"])
-    return request_for(row["kind"], limit, _station(row), rejections=row["rejections"])
+    return request_for(
+        row["kind"], limit, _station(row), rejections=row["rejections"], reason=row["reason"]
+    )
 
 
 def _station(row: dict[str, Any]) -> Station:
@@ -128,7 +133,8 @@ def _claim(row: dict[str, Any], request: Request, attempt_id: int, endpoint: End
         command_id=row["command_id"],
         session_id=row["session_id"],
         session_external_id=row["external_id"],
-        kind=row["kind"],
+        persist=row["kind"] == Command.Kind.CLEAR or row["is_held"],
+        station_online=row["online"],
         verb=request.verb,
         reason=row["reason"],
         number=row["attempts"] + request.verb.is_sending,
@@ -162,6 +168,7 @@ _DUE = f"""
     SELECT command.id AS command_id, command.kind, command.unit, command.value, command.step,
            command.reason, command.attempts, command.rejections,
            session.id AS session_id, session.external_id, session.may_be_limited,
+           session.confirmed_unit IS NOT NULL AS is_held,
            station.online, station.is_simulator, station.refused_units, station.refuses_clear,
            looked.id AS looked_attempt_id, looked.action_id,
            {circuits.COLUMNS}

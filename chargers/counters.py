@@ -17,6 +17,7 @@ KEY = "counters"
 
 @cache
 def connection() -> redis.Redis:
+    """To Redis, shared by the process. Half a second is all that anybody waits for it."""
     return redis.Redis.from_url(
         settings.REDIS_URL,
         socket_timeout=0.5,

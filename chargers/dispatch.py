@@ -10,37 +10,24 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TypeVar
 
 import structlog
 from django.conf import settings
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.utils import timezone
 
 from chargers import counters, news, pace, sessions, settlement, sql
 from chargers.claims import Claim, claim, lease_for
-from chargers.edrv import calls
 from chargers.edrv.burst import Burst, Job, Reply
 from chargers.edrv.calls import Endpoint
-from chargers.edrv.errors import EdrvError, NotFound, RateLimited, Refused
-from chargers.edrv.payloads import Action, ActionStatus, SessionData
-from chargers.models import Attempt, Command
-from chargers.retries import (
-    Next,
-    after_error,
-    after_failed_look,
-    after_fruitless_look,
-    after_rejection,
-    after_session_look,
-    after_taken,
-)
+from chargers.edrv.payloads import ActionStatus
+from chargers.models import Command
+from chargers.replies import Result, judge
 from chargers.sessions import Said
 from chargers.settlement import Answer, Move
 
 log = structlog.get_logger(__name__)
-Read = TypeVar("Read")
 
 # A claim outlives its HTTP time-out by this much: time to start sending, and to record.
 LEASE_MARGIN_S = 3.0
@@ -98,8 +85,8 @@ class Dispatcher:
         return bool(claimed or self._burst.outstanding or replies)
 
     def _claim_more(self) -> int:
-        room = self._rate.most(self._window) - self._burst.outstanding
-        if room < SMALLEST_CLAIM and self._burst.outstanding:
+        room = self._room()
+        if room < min(SMALLEST_CLAIM, self._rate.most(self._window)) and self._burst.outstanding:
             return 0
         now = timezone.now()
         if pace.held_until(now=now):
@@ -111,6 +98,14 @@ class Dispatcher:
             self._more_due()
             self._more_due = None
         return len(claims)
+
+    def _room(self) -> int:
+        """At a given rate what waits for its time counts; what is in flight, however long it takes
+        to be answered, does not."""
+        free = self._window - self._burst.outstanding
+        if not self._rate.rate_per_s:
+            return free
+        return min(free, self._rate.most(self._window) - self._burst.waiting)
 
     def _claim(self, most: int, now: datetime) -> list[Claim]:
         lease_until = lease_for(self._endpoint.timeout_s, now=now, margin_s=LEASE_MARGIN_S)
@@ -126,6 +121,11 @@ class Dispatcher:
             ]
         )
         self.attempts += len(claims)
+        log.info(
+            "commands.sending",
+            commands=[one.command_id for one in claims],
+            sessions=[one.session_external_id for one in claims],
+        )
         return claims
 
     def _record(self, replies: Sequence[Reply]) -> None:
@@ -133,98 +133,26 @@ class Dispatcher:
         results = [
             judge(self._flying.pop(reply.key), reply, jitter=random.random()) for reply in replies
         ]
-        record(results, now=now)
+        try:
+            record(results, now=now)
+        except OperationalError as error:
+            # A deadlock's victim: what eDRV has answered must not be lost with it.
+            log.warning("record.again", error=str(error))
+            record(results, now=now)
         self._watch_provider(results, now)
 
     def _watch_provider(self, results: Sequence[Result], now: datetime) -> None:
+        """One session that always fails says nothing about eDRV; everything failing does, and so
+        does a key or a rate that is not accepted."""
         errors = [result.error for result in results if result.error is not None]
         down = [error for error in errors if error.provider_down]
-        limited = [error for error in down if isinstance(error, RateLimited)]
-        if limited or (down and len(down) == len(results)):
-            pace.note_trouble((limited or down)[0], jitter=random.random(), now=now)
+        for_all = [error for error in down if error.http_status in (401, 429)]
+        if for_all or (len(down) == len(results) >= PROBE):
+            pace.note_trouble((for_all or down)[0], jitter=random.random(), now=now)
         elif len(down) < len(results) and time.monotonic() - self._noted_ok_at > 1:
             self._noted_ok_at = time.monotonic()
             if pace.note_success(now=now):
                 bring_forward(now=now)
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """One reply understood. `next` is what the command does now, `action` the station's answer
-    if it is there already, `session` what a look found, `gone` that eDRV knows no such session."""
-
-    claim: Claim
-    reply: Reply
-    outcome: str
-    may_have_effect: bool
-    next: Next
-    action: Action | None = None
-    session: SessionData | None = None
-    gone: bool = False
-    error: EdrvError | None = None
-
-
-def judge(claimed: Claim, reply: Reply, *, jitter: float) -> Result:
-    """What a reply means. Pure."""
-    if reply.error is None and reply.sent_at_s is None:
-        again = Next(Command.State.DUE, _step_of(claimed), 0.0, claimed.reason)
-        return Result(claimed, reply, "not_sent", False, again)
-    match claimed.verb:
-        case Attempt.Verb.LOOK_ACTION:
-            return _judge_action_look(claimed, reply, jitter)
-        case Attempt.Verb.LOOK_SESSION:
-            return _judge_session_look(claimed, reply, jitter)
-        case _:
-            return _judge_sending(claimed, reply, jitter)
-
-
-def _step_of(claimed: Claim) -> Command.Step:
-    return {
-        Attempt.Verb.LOOK_ACTION: Command.Step.LOOK_ACTION,
-        Attempt.Verb.LOOK_SESSION: Command.Step.LOOK_SESSION,
-    }.get(Attempt.Verb(claimed.verb), Command.Step.SEND)
-
-
-def _judge_sending(claimed: Claim, reply: Reply, jitter: float) -> Result:
-    try:
-        action = _read(reply, calls.read_action_answer)
-    except Refused as error:
-        then = after_rejection(claimed.kind, "refused_by_edrv", rejections=claimed.rejections + 1)
-        return Result(claimed, reply, "refused_by_edrv", False, then, error=error)
-    except EdrvError as error:
-        then = after_error(error, attempts=claimed.number, jitter=jitter)
-        return Result(claimed, reply, error.reason, error.ambiguous, then, error=error)
-    then = after_taken(deadline_s=settings.EDRV_COMMAND_DEADLINE_S)
-    return Result(claimed, reply, "requested", True, then, action=action)
-
-
-def _judge_action_look(claimed: Claim, reply: Reply, jitter: float) -> Result:
-    fruitless = after_fruitless_look(attempts=claimed.number, jitter=jitter)
-    try:
-        action = _read(reply, calls.read_action_answer)
-    except EdrvError as error:
-        if error.retryable:
-            fruitless = after_failed_look(error, attempts=claimed.number, jitter=jitter)
-        return Result(claimed, reply, error.reason, False, fruitless, error=error)
-    return Result(claimed, reply, f"looked_{action.status}", False, fruitless, action=action)
-
-
-def _judge_session_look(claimed: Claim, reply: Reply, jitter: float) -> Result:
-    then = after_session_look(reason=claimed.reason)
-    try:
-        session = _read(reply, calls.read_session_answer)
-    except NotFound as error:
-        return Result(claimed, reply, "session_gone", False, then, gone=True, error=error)
-    except EdrvError as error:
-        then = after_error(error, attempts=claimed.number, jitter=jitter)
-        return Result(claimed, reply, error.reason, False, then, error=error)
-    return Result(claimed, reply, "looked", False, then, session=session)
-
-
-def _read(reply: Reply, reader: Callable[..., Read]) -> Read:
-    if reply.error is not None:
-        raise reply.error
-    return reader(reply.status, reply.headers or {}, reply.body)
 
 
 def record(results: Sequence[Result], *, now: datetime) -> None:
@@ -241,7 +169,7 @@ def record(results: Sequence[Result], *, now: datetime) -> None:
         news.tell(r.claim.session_id for r in results if r.next.reason)
         sql.run(_WAKE_WAITING, [[r.action.id for r in results if r.action]])
         settlement.settle(_answers(results), now=now)
-    _apply_looks(results, now)
+        _apply_looks(results, now)
     counters.count_each("attempt", (result.outcome for result in results))
     _log(results)
 
@@ -302,9 +230,7 @@ def is_any_due(*, now: datetime) -> bool:
     """Whether a dispatcher has anything to do now."""
     if pace.held_until(now=now):
         return False
-    return Command.objects.filter(
-        state__in=(Command.State.DUE, Command.State.UNCONFIRMED), next_attempt_at__lte=now
-    ).exists()
+    return Command.due(now=now).exists()
 
 
 _RECORD_REPLIES = """
@@ -331,10 +257,15 @@ _WAKE_WAITING = """
      WHERE state = 'waiting' AND waiting_for = ANY(%s)
 """
 
+# Without the sessions' locks, so whoever is busy is left alone.
 _BRING_FORWARD = """
     UPDATE chargers_command SET next_attempt_at = %s
-     WHERE state IN ('due', 'unconfirmed') AND next_attempt_at > %s
-       AND reason IN ('provider_unreachable', 'provider_failed', 'rate_limited', 'unauthorized')
+     WHERE id IN (
+           SELECT id FROM chargers_command
+            WHERE state IN ('due', 'unconfirmed') AND next_attempt_at > %s
+              AND reason IN ('provider_unreachable', 'provider_failed', 'rate_limited',
+                             'unauthorized')
+              FOR NO KEY UPDATE SKIP LOCKED)
 """
 
 _CLOSE_LOST = """

@@ -13,7 +13,10 @@ from enum import StrEnum
 # IEC 61851-1: the control pilot cannot signal an AC current between 0 and 6 A.
 MINIMUM_AC_CURRENT_A = 6.0
 DEFAULT_VOLTAGE_V = 230.0
-DEFAULT_MAX_CURRENT_A = 32.0
+# Above the greatest current of any AC connector (IEC 62196-2 Type 2: 63 A, SAE J1772: 80 A) and of
+# CCS (IEC 62196-3: 500 A): stands for "everything" where a connector's own maximum is unknown.
+ANY_AC_CURRENT_A = 80.0
+ANY_DC_CURRENT_A = 500.0
 # Far below a tenth of an ampere or a watt, far above what floats lose.
 ROUNDING = 1e-6
 
@@ -57,17 +60,24 @@ class Limit:
     def __str__(self) -> str:
         if self.is_pause:
             return "pause (0)"
-        return f"{plain_number(self.value)} {'W' if self.unit is Unit.POWER else 'A'}"
+        return f"{plain_number(self.value):,} {'W' if self.unit is Unit.POWER else 'A'}"
 
 
 @dataclass(frozen=True, slots=True)
 class Circuit:
-    """What a connector hangs on: volts per phase, phases in use, its greatest current."""
+    """What a connector hangs on: volts per phase, phases in use, its greatest current if that is
+    known."""
 
     voltage_v: float = DEFAULT_VOLTAGE_V
     phases: int = 3
-    max_current_a: float = DEFAULT_MAX_CURRENT_A
+    max_current_a: float | None = None
     is_dc: bool = False
+
+    @property
+    def everything(self) -> Limit:
+        """A limit that holds nothing back, in amperes: the connector's maximum."""
+        beyond_a = ANY_DC_CURRENT_A if self.is_dc else ANY_AC_CURRENT_A
+        return Limit(Unit.CURRENT, self.max_current_a or beyond_a)
 
     def watts(self, limit: Limit) -> float:
         """The limit in watts."""
@@ -84,7 +94,7 @@ class Circuit:
     def signalled(self, limit: Limit, below_minimum: BelowMinimum) -> Limit:
         """The limit as the pilot can signal it: an AC limit between 0 and 6 A becomes a pause
         or 6 A. DC has no such floor."""
-        if self.is_dc or limit.is_pause or self.amperes(limit) >= MINIMUM_AC_CURRENT_A - ROUNDING:
+        if self._can_signal(limit):
             return limit
         if below_minimum is BelowMinimum.PAUSE:
             return Limit(limit.unit, 0)
@@ -95,11 +105,20 @@ class Circuit:
 
     def in_unit(self, limit: Limit, unit: Unit) -> Limit:
         """The limit as it is sent: whole watts, or tenths of an ampere (OCPP: one decimal)
-        up to the connector's maximum. Rounded down: it never allows more than was meant."""
-        if unit is Unit.POWER:
-            return Limit(unit, math.floor(self.watts(limit) + ROUNDING))
-        amperes = min(self.amperes(limit), self.max_current_a)
-        return Limit(unit, math.floor(amperes * 10 + ROUNDING) / 10)
+        up to the connector's maximum. Rounded down: it never allows more than was meant, but
+        for the watt that keeps 6 A at 6 A."""
+        if unit is Unit.CURRENT:
+            amperes = min(self.amperes(limit), self.everything.value)
+            return Limit(unit, math.floor(amperes * 10 + ROUNDING) / 10)
+        watts = math.floor(self.watts(limit) + ROUNDING)
+        if self._can_signal(limit) and not self._can_signal(Limit(unit, watts)):
+            watts += 1
+        return Limit(unit, watts)
+
+    def _can_signal(self, limit: Limit) -> bool:
+        """Whether the pilot can: AC is nothing, or 6 A and more."""
+        amperes = self.amperes(limit)
+        return self.is_dc or limit.is_pause or amperes >= MINIMUM_AC_CURRENT_A - ROUNDING
 
 
 def plain_number(value: float) -> float | int:

@@ -14,17 +14,19 @@ from typing import TypeVar
 import structlog
 from django.db import transaction
 
-from chargers import news, sql
+from chargers import limits, news, sql
 from chargers.edrv.payloads import ChargeStationData, ConnectorData, LocationData
 from chargers.models import ChargeStation, Site, is_timezone
 
 log = structlog.get_logger(__name__)
+# The external id of the site of chargestations that eDRV places nowhere.
+NO_LOCATION = "no-location"
 Found = TypeVar("Found", LocationData, ChargeStationData, ConnectorData)
 
 
 @dataclass(frozen=True, slots=True)
 class Online:
-    """A chargestation went on or off line at `at`."""
+    """A chargestation went online or offline at `at`."""
 
     chargestation_id: str
     online: bool
@@ -50,13 +52,22 @@ def _known_timezone(found: LocationData) -> str | None:
 
 
 @transaction.atomic
-def apply_chargestations(stations: Iterable[ChargeStationData], *, now: datetime) -> dict[str, str]:
-    """Create or update chargestations with the connectors inside them. Returns, for each that
-    could not be placed, the id of the location that is not known yet."""
+def apply_chargestations(stations: Iterable[ChargeStationData], *, now: datetime) -> None:
+    """Create or update chargestations, read at `now`, with the connectors inside them. One at a
+    location that is not known yet, or at none, gets a site without a place in the grid, which a
+    later sync corrects: its cars are in the scope of everything but the grid."""
     stations = _one_of_each(stations)
-    sites = _ids(Site, (found.location_id for found in stations))
     known = _ids(ChargeStation, (found.id for found in stations))
-    placed = [found for found in stations if found.location_id in sites or found.id in known]
+    new = [
+        (found.id, found.location_id or NO_LOCATION) for found in stations if found.id not in known
+    ]
+    sql.run(_CREATE_SITES, [sorted({location_id for _, location_id in new})])
+    sites = _ids(Site, (*(found.location_id for found in stations), NO_LOCATION))
+    sql.run(_CREATE_CHARGESTATIONS, sql.columns([(id_, sites[at]) for id_, at in new], 2))
+    apply_online(
+        (Online(found.id, found.online, now) for found in stations if found.online is not None),
+        now=now,
+    )
     records = [
         (
             found.id,
@@ -65,21 +76,10 @@ def apply_chargestations(stations: Iterable[ChargeStationData], *, now: datetime
             found.protocol[:32],
             found.is_simulator,
         )
-        for found in placed
+        for found in stations
     ]
-    new = [record[:2] for record in records if record[0] not in known]
-    sql.run(_CREATE_CHARGESTATIONS, sql.columns(new, 2))
     sql.run(_UPDATE_CHARGESTATIONS, sql.columns(records, 5))
-    apply_connectors(connector for found in placed for connector in found.connectors)
-    apply_online(
-        (
-            Online(found.id, found.online, found.updated_at or now)
-            for found in placed
-            if found.online is not None
-        ),
-        now=now,
-    )
-    return {found.id: found.location_id or "" for found in stations if found not in placed}
+    apply_connectors(connector for found in stations for connector in found.connectors)
 
 
 @transaction.atomic
@@ -110,14 +110,19 @@ def apply_connector_statuses(statuses: Mapping[str, str]) -> None:
 
 @transaction.atomic
 def apply_online(changes: Iterable[Online], *, now: datetime) -> None:
-    """Take over who is on line, by the time of the change. A station that came back has its
-    commands due at once."""
+    """Take over who is online, by the time of the change. A station that came back has its
+    commands due at once, those it had refused included: nobody knows what it meant by that."""
     newest = {change.chargestation_id: change for change in sorted(changes, key=lambda one: one.at)}
     records = [(change.chargestation_id, change.online, change.at) for change in newest.values()]
+    # Sessions before their stations, as everybody does.
+    sql.lock_sessions(sql.ids(_SESSIONS_AT, [list(newest)]))
     changed = sql.rows(_APPLY_ONLINE, sql.columns(records, 3))
-    if changed:
-        sql.run(_WAKE_COMMANDS, [now, [row["id"] for row in changed if row["online"]]])
-        news.tell(sql.ids(_OPEN_SESSIONS, [[row["id"] for row in changed]]))
+    if not changed:
+        return
+    back = [row["id"] for row in changed if row["online"]]
+    sql.run(_WAKE_COMMANDS, [now, back])
+    limits.reassert(sql.ids(_GIVEN_UP, [back]), now=now)
+    news.tell(sql.ids(_OPEN_SESSIONS, [[row["id"] for row in changed]]))
 
 
 def _one_of_each(found: Iterable[Found]) -> list[Found]:
@@ -195,13 +200,30 @@ _UPDATE_CONNECTOR_STATUSES = """
      WHERE connector.external_id = said.external_id
 """
 
+_SESSIONS_AT = """
+    SELECT session.id FROM chargers_session AS session
+      JOIN chargers_chargestation AS station ON station.id = session.chargestation_id
+     WHERE station.external_id = ANY(%s) AND session.ended_at IS NULL
+"""
+
+# Of a station that is known to be so, too: an older word must not undo it later.
 _APPLY_ONLINE = """
-    UPDATE chargers_chargestation AS station
-       SET online = said.online, online_changed_at = said.at
-      FROM unnest(%s::text[], %s::bool[], %s::timestamptz[]) AS said (external_id, online, at)
-     WHERE station.external_id = said.external_id AND station.online <> said.online
-       AND (station.online_changed_at IS NULL OR station.online_changed_at <= said.at)
- RETURNING station.id, station.online
+    WITH said AS (
+        SELECT * FROM unnest(%s::text[], %s::bool[], %s::timestamptz[])
+          AS said (external_id, online, at)),
+    before AS (
+        SELECT station.id, station.online FROM chargers_chargestation AS station
+         WHERE station.external_id IN (SELECT external_id FROM said)
+         ORDER BY station.id FOR NO KEY UPDATE),
+    told AS (
+        UPDATE chargers_chargestation AS station
+           SET online = said.online, online_changed_at = said.at
+          FROM said, before
+         WHERE station.external_id = said.external_id AND before.id = station.id
+           AND (station.online_changed_at IS NULL OR station.online_changed_at <= said.at)
+     RETURNING station.id, station.online)
+    SELECT told.id, told.online FROM told
+      JOIN before ON before.id = told.id AND before.online <> told.online
 """
 
 _WAKE_COMMANDS = """
@@ -210,6 +232,14 @@ _WAKE_COMMANDS = """
      WHERE session.chargestation_id = ANY(%s) AND session.ended_at IS NULL
        AND command.session_id = session.id AND command.state IN ('due', 'unconfirmed')
        AND command.reason IN ('station_offline', 'station_unreachable')
+"""
+
+_GIVEN_UP = """
+    SELECT session.id FROM chargers_session AS session
+      JOIN chargers_command AS command ON command.session_id = session.id
+                                      AND command.generation = session.generation
+     WHERE session.chargestation_id = ANY(%s) AND session.ended_at IS NULL
+       AND command.state = 'rejected'
 """
 
 _OPEN_SESSIONS = """

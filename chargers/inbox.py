@@ -14,10 +14,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TypeVar
 
-import orjson
 import structlog
 from django.conf import settings
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
 from chargers import counters, fleet, sessions, settlement, sql
@@ -35,6 +34,12 @@ BATCH = 1000
 LINGER_S = 0.25
 LINGER_STEP_S = 0.02
 
+# How many of those that wait are looked after each second, and for how long.
+RETRIED_AT_ONCE = 1000
+WAITS_FOR = timedelta(days=1)
+# How long a delivery about an unknown chargestation calls for a sync before its time.
+LOOKED_FOR = timedelta(minutes=10)
+
 State = WebhookDelivery.State
 
 
@@ -50,7 +55,7 @@ class Stored:
     def said_at(self) -> datetime:
         """eDRV's own time; ours where it says none, or one that is still to come."""
         said_at = self.delivery.created_at or self.received_at
-        return min(said_at, self.received_at + sessions.MAX_CLOCK_AHEAD)
+        return min(said_at, self.received_at + settlement.MAX_CLOCK_AHEAD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +106,9 @@ def _apply_one_by_one(most: int, now: datetime) -> int:
             try:
                 with transaction.atomic():
                     _settle_fates(_apply([one], now), now)
+            except (OperationalError, InterfaceError):
+                # The database's trouble, not the delivery's: it stays pending.
+                raise
             except Exception as error:
                 log.exception("inbox.delivery_failed", delivery=one.id, type=one.delivery.type)
                 _settle_fates([Fate(one.id, State.FAILED, note=repr(error)[:200])], now)
@@ -112,7 +120,7 @@ def _take(most: int) -> list[Stored]:
         Stored(
             row["id"],
             row["received_at"],
-            payloads.read_delivery(orjson.loads(bytes(row["body"]))),
+            payloads.read_delivery(payloads.parse(bytes(row["body"]))),
         )
         for row in sql.rows(_PENDING, [most])
     ]
@@ -280,19 +288,24 @@ def _settle_fates(fates: Sequence[Fate], now: datetime) -> None:
     sql.run(_SETTLE, [now, *sql.columns(records, 4)])
 
 
-def retry_waiting() -> int:
-    """Deliveries whose action, chargestation or session has become known are pending again."""
-    return sql.run(_RETRY_WAITING)
+def retry_waiting(*, now: datetime, most: int = RETRIED_AT_ONCE) -> int:
+    """Deliveries whose action, chargestation or session has become known are pending again, the
+    newest first; those that waited for a day speak of somebody else's."""
+    sql.run(_GIVE_UP_WAITING, {"now": now, "before": now - WAITS_FOR})
+    return sql.run(_RETRY_WAITING, [most])
 
 
-def is_anything_waiting() -> bool:
-    """Whether deliveries speak of chargestations that a sync might find."""
+def is_anything_waiting(*, now: datetime) -> bool:
+    """Whether deliveries have begun to speak of chargestations that a sync might find."""
     return WebhookDelivery.objects.filter(
-        state=State.WAITING, type__regex=r"^(session\.[a-z_]+|chargestation\..*)$"
+        state=State.WAITING,
+        received_at__gt=now - LOOKED_FOR,
+        type__regex=r"^(session\.[a-z_]+|chargestation\..*)$",
     ).exists()
 
 
 def last_received_at() -> datetime | None:
+    """When the latest webhook was stored; None before the first."""
     return WebhookDelivery.objects.order_by("-id").values_list("received_at", flat=True).first()
 
 
@@ -337,11 +350,21 @@ _SETTLE = """
      WHERE delivery.id = fate.id
 """
 
+# By index for each that waits, whatever the tables have grown to.
 _RETRY_WAITING = """
     UPDATE chargers_webhookdelivery AS delivery SET state = 'pending'
-     WHERE state = 'waiting' AND (
-           EXISTS (SELECT FROM chargers_attempt WHERE action_id = waiting_for)
-        OR EXISTS (SELECT FROM chargers_chargestation WHERE external_id = waiting_for)
-        OR EXISTS (SELECT FROM chargers_connector WHERE external_id = waiting_for)
-        OR EXISTS (SELECT FROM chargers_session WHERE external_id = waiting_for))
+      FROM (SELECT id, waiting_for AS key FROM chargers_webhookdelivery
+             WHERE state = 'waiting' ORDER BY id DESC LIMIT %s) AS waiting
+     WHERE delivery.id = waiting.id AND delivery.state = 'waiting' AND (
+           (SELECT id FROM chargers_attempt WHERE action_id = key LIMIT 1) IS NOT NULL
+        OR (SELECT id FROM chargers_chargestation WHERE external_id = key) IS NOT NULL
+        OR (SELECT id FROM chargers_connector WHERE external_id = key) IS NOT NULL
+        OR (SELECT id FROM chargers_session WHERE external_id = key) IS NOT NULL)
+"""
+
+_GIVE_UP_WAITING = """
+    UPDATE chargers_webhookdelivery
+       SET state = 'ignored', note = 'speaks of nothing that became known within a day',
+           applied_at = %(now)s
+     WHERE state = 'waiting' AND received_at < %(before)s
 """

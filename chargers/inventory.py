@@ -13,7 +13,7 @@ from django.conf import settings
 from chargers import fleet, inbox, sessions
 from chargers.edrv import payloads
 from chargers.edrv.client import EdrvClient
-from chargers.edrv.errors import NotFound, Refused
+from chargers.edrv.errors import EdrvError, NotFound
 from chargers.models import Heartbeat
 from chargers.sessions import Said
 
@@ -21,10 +21,12 @@ log = structlog.get_logger(__name__)
 Found = TypeVar("Found")
 
 SYNCED = "sync"
+ASKED = "sync_asked"
 # eDRV's clock and ours differ, and a row may be written after the page that should have had it.
 OVERLAP = timedelta(minutes=10)
 SOONEST_RESYNC_S = 30
 MAX_LOOKUPS = 200
+ALL_THAT_WAIT = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,27 +52,26 @@ def sync(client: EdrvClient, *, now: datetime, everything: bool = False) -> Sync
         sessions=_sync_sessions(client, now, everything),
     )
     _look_after_unheard(client, now)
-    inbox.retry_waiting()
-    Heartbeat.objects.update_or_create(
-        name=SYNCED, defaults={"at": now, "detail": f"{counts.sessions} sessions read"}
-    )
+    inbox.retry_waiting(now=now, most=ALL_THAT_WAIT)
+    Heartbeat.note(SYNCED, at=now, detail=f"{counts.sessions} sessions read")
     log.info("sync.done", **asdict(counts))
     return counts
 
 
 def _sync_chargestations(client: EdrvClient, now: datetime) -> int:
     def apply(found: list[payloads.ChargeStationData]) -> None:
-        for station_id, location_id in fleet.apply_chargestations(found, now=now).items():
-            log.warning("sync.location_unknown", chargestation=station_id, location=location_id)
+        fleet.apply_chargestations(found, now=now)
 
     return _take(client.pages("chargestations"), payloads.read_chargestation, apply)
 
 
 def _sync_connectors(client: EdrvClient) -> int:
-    """Chargestations mostly have theirs inside them, and a list of its own may be missing."""
+    """Chargestations mostly have theirs inside them, and a list of its own may be missing: the
+    sessions are read all the same."""
     try:
         return _take(client.pages("connectors"), payloads.read_connector, fleet.apply_connectors)
-    except (NotFound, Refused):
+    except EdrvError as error:
+        log.warning("sync.no_connectors", error=str(error))
         return 0
 
 
@@ -94,6 +95,9 @@ def _look_after_unheard(client: EdrvClient, now: datetime) -> None:
             sessions.apply([Said(client.get_session(external_id), now)], now=now)
         except NotFound:
             sessions.forget([external_id], now=now)
+        except EdrvError as error:
+            # One that cannot be read must not keep the others from being read again.
+            log.warning("sync.session_unread", session=external_id, error=str(error))
 
 
 def _take(
@@ -119,12 +123,19 @@ def _iso(time: datetime) -> str:
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
+def ask_for_sync(*, now: datetime) -> None:
+    """The gateway was away: nobody knows what it has missed."""
+    Heartbeat.note(ASKED, at=now)
+
+
 def is_sync_due(*, now: datetime) -> bool:
-    """Every EDRV_SYNC_INTERVAL_S; sooner while webhooks are silent or speak of what is unknown."""
+    """Every EDRV_SYNC_INTERVAL_S; at once when asked for; sooner while webhooks are silent or
+    speak of what is unknown."""
     last = Heartbeat.objects.filter(name=SYNCED).first()
-    if last is None:
+    if last is None or Heartbeat.objects.filter(name=ASKED, at__gt=last.at).exists():
         return True
     age_s = (now - last.at).total_seconds()
     if age_s >= settings.EDRV_SYNC_INTERVAL_S:
         return True
-    return age_s >= SOONEST_RESYNC_S and (inbox.is_silent(now=now) or inbox.is_anything_waiting())
+    is_wanted = inbox.is_silent(now=now) or inbox.is_anything_waiting(now=now)
+    return age_s >= SOONEST_RESYNC_S and is_wanted

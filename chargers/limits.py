@@ -24,8 +24,8 @@ class Want:
 
 
 @transaction.atomic
-def want(wants: Sequence[Want], *, now: datetime) -> int:
-    """Record wanted limits; returns how many sessions changed.
+def want(wants: Sequence[Want], *, now: datetime) -> list[int]:
+    """Record wanted limits; returns the ids of the sessions of which something else is wanted now.
 
     Each change is a new generation: the session's unsettled command is superseded and a new one
     becomes due. The end of a limit needs a command only where a limit may be in force. Wanting
@@ -33,12 +33,12 @@ def want(wants: Sequence[Want], *, now: datetime) -> int:
     """
     wants = list({wanted.session_id: wanted for wanted in wants}.values())
     if not wants:
-        return 0
+        return []
     sql.lock_sessions(wanted.session_id for wanted in wants)
     changed = _raise_generations(wants)
     _supersede(changed, now)
     _create_commands(changed, now)
-    return len(changed)
+    return changed
 
 
 def reassert(session_ids: Sequence[int], *, now: datetime) -> None:
@@ -72,26 +72,12 @@ def _raise_generations(wants: Sequence[Want]) -> list[int]:
 
 def _supersede(session_ids: list[int], now: datetime) -> None:
     superseded = sql.ids(_SUPERSEDE, {"sessions": session_ids, "now": now})
-    audit.record(
-        audit.GATEWAY,
-        "command.superseded",
-        at=now,
-        subject="command",
-        subject_ids=superseded,
-        after="superseded",
-    )
+    audit.record_commands(superseded, "superseded", at=now)
 
 
 def _create_commands(session_ids: list[int], now: datetime) -> None:
     created = sql.ids(_CREATE_COMMANDS, {"sessions": session_ids, "now": now})
-    audit.record(
-        audit.GATEWAY,
-        "command.due",
-        at=now,
-        subject="command",
-        subject_ids=created,
-        after="due",
-    )
+    audit.record_commands(created, "due", at=now)
 
 
 _RAISE_GENERATIONS = """

@@ -7,7 +7,9 @@ gateway alone and never deleted by it. Constraints hold the truth, since bulk SQ
 
 from __future__ import annotations
 
+import math
 import zoneinfo
+from datetime import datetime
 from functools import cache
 from typing import ClassVar
 
@@ -19,8 +21,8 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from chargers.electricity import (
-    DEFAULT_MAX_CURRENT_A,
     DEFAULT_VOLTAGE_V,
+    MINIMUM_AC_CURRENT_A,
     Circuit,
     Limit,
     Unit,
@@ -31,10 +33,12 @@ UNITS = [(unit.value, unit.value) for unit in Unit]
 
 @cache
 def is_timezone(name: str) -> bool:
+    """Whether the IANA database of this machine has it."""
     return name in zoneinfo.available_timezones()
 
 
 def validate_timezone(name: str) -> None:
+    """For model fields. Raises ValidationError."""
     if not is_timezone(name):
         raise ValidationError(f"{name!r} is no IANA time zone")
 
@@ -93,6 +97,7 @@ class ChargeStation(Exemptible):
     refuses_clear = models.BooleanField(default=False)
 
     class Meta:
+        verbose_name = "chargestation"
         ordering = ("name", "id")
 
     def __str__(self) -> str:
@@ -155,6 +160,9 @@ class Connector(models.Model):
         )
 
 
+SMALLEST_THREE_PHASE_W = 10_000
+
+
 def circuit_of(
     *,
     power_type: str | None,
@@ -163,12 +171,20 @@ def circuit_of(
     max_current_a: float | None,
     max_power_w: float | None,
 ) -> Circuit:
-    """A circuit from what is known; three phases at 230 V and 32 A where nothing is."""
+    """A circuit from what is known. Where eDRV does not say so, a connector below 10 kW has one
+    phase: three begin with 16 A, 11 kW."""
     voltage_v = voltage_v or DEFAULT_VOLTAGE_V
-    phases = phases or (1 if power_type == Connector.PowerType.AC_1_PHASE else 3)
-    if not max_current_a:
-        max_current_a = max_power_w / (voltage_v * phases) if max_power_w else DEFAULT_MAX_CURRENT_A
-    return Circuit(voltage_v, phases, max_current_a, power_type == Connector.PowerType.DC)
+    power_w = max_power_w if max_power_w and max_power_w > 0 else None
+    if not phases:
+        is_unknown = power_type in (None, "", Connector.PowerType.UNKNOWN)
+        is_small = power_w is not None and power_w < SMALLEST_THREE_PHASE_W
+        single = power_type == Connector.PowerType.AC_1_PHASE or (is_unknown and is_small)
+        phases = 1 if single else 3
+    is_dc = power_type == Connector.PowerType.DC
+    if not max_current_a and power_w and not is_dc:
+        # Powers are told in tenths of a kW: 22 kW is 32 A, not 31.88.
+        max_current_a = max(math.ceil(power_w / (voltage_v * phases) - 0.25), MINIMUM_AC_CURRENT_A)
+    return Circuit(voltage_v, phases, max_current_a, is_dc)
 
 
 class Session(Exemptible):
@@ -254,11 +270,13 @@ class Session(Exemptible):
 
     @property
     def wanted(self) -> Limit | None:
-        return as_limit(self.wanted_unit, self.wanted_value)
+        """None for no limit; a limit ends with its session."""
+        return None if self.ended_at else as_limit(self.wanted_unit, self.wanted_value)
 
     @property
     def confirmed(self) -> Limit | None:
-        return as_limit(self.confirmed_unit, self.confirmed_value)
+        """What the station accepted last and still holds the car to, as far as is known."""
+        return None if self.ended_at else as_limit(self.confirmed_unit, self.confirmed_value)
 
     def circuit(self) -> Circuit:
         """Needs `connector__chargestation__site` at hand."""
@@ -321,6 +339,7 @@ class Command(models.Model):
         LOOK_SESSION = "look_session", "look at the session"
 
     UNSETTLED = (State.DUE, State.SENT, State.UNCONFIRMED)
+    CLAIMABLE = (State.DUE, State.UNCONFIRMED)
 
     session = models.ForeignKey(Session, models.PROTECT, related_name="commands")
     generation = models.PositiveIntegerField()
@@ -379,7 +398,13 @@ class Command(models.Model):
 
     @property
     def limit(self) -> Limit | None:
+        """None for a clear."""
         return as_limit(self.unit, self.value)
+
+    @classmethod
+    def due(cls, *, now: datetime) -> models.QuerySet[Command]:
+        """Those of which a dispatcher is to take the next step by now."""
+        return cls.objects.filter(state__in=cls.CLAIMABLE, next_attempt_at__lte=now)
 
 
 class Attempt(models.Model):
@@ -451,7 +476,7 @@ class WebhookDelivery(models.Model):
         IGNORED = "ignored"
         FAILED = "failed"
 
-    external_id = models.CharField("eDRV id", max_length=80, unique=True)
+    external_id = models.CharField("eDRV id", max_length=80)
     type = models.CharField(max_length=100)
     body = models.BinaryField()
     signature = models.CharField(max_length=400)
@@ -464,6 +489,10 @@ class WebhookDelivery(models.Model):
     class Meta:
         ordering = ("-id",)
         verbose_name_plural = "webhook deliveries"
+        constraints: ClassVar = [
+            # Whether two deliveries about one thing may share an id is in no document.
+            models.UniqueConstraint(fields=("external_id", "type"), name="delivery_once"),
+        ]
         indexes: ClassVar = [
             models.Index("id", condition=Q(state="pending"), name="delivery_pending"),
             models.Index("waiting_for", condition=Q(state="waiting"), name="delivery_waiting"),
@@ -495,6 +524,11 @@ class Heartbeat(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} at {self.at:%H:%M:%S}"
+
+    @classmethod
+    def note(cls, name: str, *, at: datetime, detail: str = "") -> None:
+        """It happened then; an earlier time and its detail are forgotten."""
+        cls.objects.update_or_create(name=name, defaults={"at": at, "detail": detail[:300]})
 
 
 class AuditEntry(models.Model):

@@ -29,6 +29,7 @@ def tell(session_ids: Iterable[int]) -> None:
 
 
 def ring() -> None:
+    """Say that there is news; whoever listens takes it with `take`."""
     arrived.send(sender=None)
 
 

@@ -19,6 +19,7 @@ log = structlog.get_logger(__name__)
 TROUBLE = "edrv_trouble"
 HOLD = "edrv_hold"
 OK = "edrv_ok"
+UNREAD = "edrv_unread"
 MIN_PAUSE_S = 1.0
 MAX_PAUSE_S = 30.0
 
@@ -47,8 +48,9 @@ class Pace:
         self._free_at_s = 0.0
 
     def most(self, wanted: int) -> int:
-        """How many to take on at once: no more than a second's worth."""
-        return min(wanted, max(1, int(self.rate_per_s))) if self.rate_per_s else wanted
+        """How many to take on at once: half a second's worth, so that the turns of several workers
+        come well before their leases end."""
+        return min(wanted, max(1, int(self.rate_per_s / 2))) if self.rate_per_s else wanted
 
     def starts(self, count: int) -> list[float]:
         """When each of `count` requests may start, as time.time()."""
@@ -89,20 +91,32 @@ def note_trouble(error: EdrvError, *, jitter: float, now: datetime) -> None:
     lasting_s = (now - trouble.at).total_seconds()
     pause_s = min(max(lasting_s, MIN_PAUSE_S), MAX_PAUSE_S) * (0.5 + jitter / 2)
     until = now + timedelta(seconds=max(error.retry_after_s or 0.0, pause_s))
-    Heartbeat.objects.update_or_create(
-        name=HOLD, defaults={"at": until, "detail": str(error)[:300]}
-    )
+    Heartbeat.note(HOLD, at=until, detail=str(error))
     if began:
         log.error("edrv.trouble", error=str(error), held_until=until.isoformat())
 
 
+def note_failed_sync(error: EdrvError, *, now: datetime) -> None:
+    """eDRV did not let its fleet be read. Nothing is held up for that, but it is to be seen, and
+    since when."""
+    Heartbeat.objects.get_or_create(name=UNREAD, defaults={"at": now, "detail": str(error)[:300]})
+
+
+def note_sync(*, now: datetime) -> None:
+    """eDRV let its whole fleet be read. A pause that it asked for is kept all the same."""
+    Heartbeat.objects.filter(name=UNREAD).delete()
+    if held_until(now=now) is None:
+        note_success(now=now)
+
+
 def in_trouble() -> bool:
+    """Whether a trouble that was noted has not ended yet."""
     return Heartbeat.objects.filter(name=TROUBLE).exists()
 
 
 def note_success(*, now: datetime) -> bool:
     """eDRV answers. Returns whether that ended a trouble."""
-    Heartbeat.objects.update_or_create(name=OK, defaults={"at": now, "detail": ""})
+    Heartbeat.note(OK, at=now)
     ended = Heartbeat.objects.filter(name=TROUBLE).delete()[0] > 0
     if ended:
         Heartbeat.objects.filter(name=HOLD).delete()

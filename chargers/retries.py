@@ -7,7 +7,7 @@ limit must not be left behind.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -24,7 +24,7 @@ NOT_STARTED_RETRY_S = 10.0
 # After the first rejection the other unit is tried at once; then both again, since stations are
 # seen that reject at random (lbbrhzn/ocpp#1245).
 REJECTION_DELAYS_S = (0.0, 5.0, 15.0)
-CLEAR_REJECTED_RETRY_S = 60.0
+PERSISTING_RETRY_S = 60.0
 # A station that never answers is asked again at once, twice; then more and more seldom.
 IMPATIENT_RESENDS = 3
 
@@ -32,31 +32,31 @@ IMPATIENT_RESENDS = 3
 @dataclass(frozen=True, slots=True)
 class Next:
     """The command's next state and step. `after_s` counts from now; it is ignored where the
-    state is settled."""
+    state is settled. `rejected`: this was one more rejection."""
 
     state: Command.State
     step: Command.Step = Command.Step.SEND
     after_s: float = 0.0
     reason: str = ""
-
-    @property
-    def is_rejection(self) -> bool:
-        return self.reason in REJECTIONS
+    rejected: bool = False
 
 
 REJECTIONS = {"rejected_by_station", "not_supported_by_station", "refused_by_edrv"}
+# What says that the station cannot do it, rather than that it would not just now.
+UNABLE = {"not_supported_by_station", "refused_by_edrv"}
 STATION_UNREACHABLE = {"station_offline", "station_unreachable"}
 
 DUE, UNCONFIRMED = Command.State.DUE, Command.State.UNCONFIRMED
 
 
-def after_taken(*, deadline_s: float) -> Next:
+def after_taken(*, deadline_s: float, reason: str = "") -> Next:
     """eDRV has taken the command; the station's answer comes by webhook, or has to be looked for
-    once the deadline has passed."""
-    return Next(Command.State.SENT, Command.Step.LOOK_ACTION, deadline_s)
+    once the deadline has passed. Until then the `reason` of the attempt before stays."""
+    return Next(Command.State.SENT, Command.Step.LOOK_ACTION, deadline_s, reason)
 
 
 def after_deadline() -> Next:
+    """No answer in time: look what became of the action, at once."""
     return Next(UNCONFIRMED, Command.Step.LOOK_ACTION, 0.0, "no_answer")
 
 
@@ -70,17 +70,26 @@ def after_error(error: EdrvError, *, attempts: int, jitter: float) -> Next:
         case Unauthorized():
             return Next(DUE, after_s=UNAUTHORIZED_RETRY_S, reason=error.reason)
         case _:
-            wait_s = max(error.retry_after_s or 0.0, backoff_s(attempts, jitter))
-            return Next(DUE, after_s=wait_s, reason=error.reason)
+            return Next(DUE, after_s=_wait_s(error, attempts, jitter), reason=error.reason)
 
 
-def after_rejection(kind: str, reason: str, *, rejections: int) -> Next:
-    """The station (or eDRV for it) said no. `rejections`: how often already, this one included."""
+def after_rejection(reason: str, *, rejections: int, persist: bool) -> Next:
+    """The station (or eDRV for it) said no. `rejections`: how often already, this one included.
+    `persist`: until it is obeyed, a limit that nobody wants any more stays in force."""
     if rejections <= len(REJECTION_DELAYS_S):
-        return Next(DUE, after_s=REJECTION_DELAYS_S[rejections - 1], reason=reason)
-    if kind == Command.Kind.CLEAR:
-        return Next(DUE, after_s=CLEAR_REJECTED_RETRY_S, reason=reason)
-    return Next(Command.State.REJECTED, reason=reason)
+        delay_s = REJECTION_DELAYS_S[rejections - 1]
+        return Next(DUE, after_s=delay_s, reason=reason, rejected=True)
+    if persist:
+        return Next(DUE, after_s=PERSISTING_RETRY_S, reason=reason, rejected=True)
+    return Next(Command.State.REJECTED, reason=reason, rejected=True)
+
+
+def after_refusal(*, rejections: int, persist: bool) -> Next:
+    """eDRV answered with an HTTP 4xx. Twice, in both units: perhaps the session is over, which
+    it does not say, so the session is looked at before the next try."""
+    then = after_rejection("refused_by_edrv", rejections=rejections, persist=persist)
+    may_be_over = then.state is DUE and rejections > 1
+    return replace(then, step=Command.Step.LOOK_SESSION) if may_be_over else then
 
 
 def after_station_unreachable(reason: str) -> Next:
@@ -97,7 +106,7 @@ def after_fruitless_look(*, attempts: int, jitter: float) -> Next:
 
 def after_failed_look(error: EdrvError, *, attempts: int, jitter: float) -> Next:
     """eDRV could not be asked what became of the action: ask again."""
-    wait_s = max(error.retry_after_s or 0.0, backoff_s(attempts, jitter))
+    wait_s = _wait_s(error, attempts, jitter)
     return Next(UNCONFIRMED, Command.Step.LOOK_ACTION, wait_s, "no_answer")
 
 
@@ -106,20 +115,25 @@ def after_session_look(*, reason: str) -> Next:
     return Next(DUE, after_s=NOT_STARTED_RETRY_S, reason=reason or "session_not_started")
 
 
+def _wait_s(error: EdrvError, attempts: int, jitter: float) -> float:
+    """As long as eDRV wishes, where that is longer than our own patience."""
+    return max(error.retry_after_s or 0.0, backoff_s(attempts, jitter))
+
+
 def backoff_s(attempts: int, jitter: float) -> float:
     """Doubling from one second to a minute; half of it random, so that retries spread."""
     full_s = min(FIRST_BACKOFF_S * 2.0 ** min(max(attempts - 1, 0), 10), MAX_BACKOFF_S)
     return full_s * (0.5 + jitter / 2)
 
 
-def read_failure(kind: str, response_data: Any) -> str:
+def read_failure(verb: str, response_data: Any) -> str:
     """Why a station failed an action, from data of which eDRV documents no shape; "" where a
     clear found nothing to clear (OCPP 1.6 ClearChargingProfile: `Unknown`).
 
     Statuses seen below eDRV: Rejected, NotSupported, Unknown; errors as free text.
     """
     words = _words(response_data)
-    if kind == Command.Kind.CLEAR and '"unknown"' in words:
+    if verb == Attempt.Verb.CLEAR and '"unknown"' in words:
         return ""
     if any(word in words for word in ("notsupported", "not supported", "notimplemented")):
         return "not_supported_by_station"
@@ -152,20 +166,41 @@ class Request:
     limit: Limit | None = None
 
 
-def request_for(kind: str, limit: Limit | None, station: Station, *, rejections: int) -> Request:
-    """How to say a limit, or its end, to this station.
+# What is said after so many rejections, of a limit of 4,200 W and of its end (three phases, 230 V):
+#
+#   rejections    a limit    its end, after plain rejections   … after "not supported"
+#   0             4,200 W    clear                             clear
+#   1             6 A        clear                             maximum, in A
+#   2             4,200 W    clear                             clear
+#   3             6 A        maximum, in A                     maximum, in A
+#   4             given up   clear                             clear
+#   5                        maximum, in W                     maximum, in W    … and so on
 
-    Units alternate with every rejection. eDRV's simulators take only amperes and know no clear,
-    so there, and where a clear was refused, the end of a limit is a set to the connector's
-    maximum.
+
+def request_for(
+    kind: str, limit: Limit | None, station: Station, *, rejections: int, reason: str
+) -> Request:
+    """How to say a limit, or its end, to this station, after so many rejections, the last of
+    them for this reason.
+
+    Units alternate with every rejection. Where a clear does not work the end of a limit is a set
+    to the connector's maximum.
     """
     if kind == Command.Kind.SET:
         assert limit is not None
         return Request(Attempt.Verb.SET, _in_unit(limit, station, rejections))
-    if station.is_simulator or station.refuses_clear or rejections % 2:
-        maximum = Limit(Unit.CURRENT, station.circuit.max_current_a)
-        return Request(Attempt.Verb.SET, _in_unit(maximum, station, rejections // 2))
+    if _takes_no_clear(station, rejections, reason):
+        everything = station.circuit.everything
+        return Request(Attempt.Verb.SET, _in_unit(everything, station, rejections // 4))
     return Request(Attempt.Verb.CLEAR)
+
+
+def _takes_no_clear(station: Station, rejections: int, reason: str) -> bool:
+    """eDRV's simulators and whoever has refused one before; else every other time, who says that
+    it cannot, or has rejected it three times: stations are seen that reject at random."""
+    if station.is_simulator or station.refuses_clear:
+        return True
+    return rejections % 2 == 1 and (reason in UNABLE or rejections >= 3)
 
 
 def _in_unit(limit: Limit, station: Station, rejections: int) -> Limit:

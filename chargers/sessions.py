@@ -15,8 +15,6 @@ from django.db import transaction
 from chargers import news, settlement, sql
 from chargers.edrv.payloads import EnergyReport, SessionData
 
-# A report from further ahead has a wrong clock; believed, it would outdate every one after it.
-MAX_CLOCK_AHEAD = timedelta(minutes=1)
 UNHEARD_AFTER = timedelta(minutes=10)
 STATUS_RANK = {None: -1, "created": 0, "started": 1, "ended": 2, "cancelled": 2}
 
@@ -40,6 +38,7 @@ def apply(said: Sequence[Said], *, now: datetime) -> dict[str, str]:
         return {}
     missing = _create(said, now)
     known = [one for one in said if one.session.id not in missing]
+    _place(known)
     _move(known, now)
     _store_reports(known, now)
     return missing
@@ -61,6 +60,14 @@ def _create(said: Sequence[Said], now: datetime) -> dict[str, str]:
         for external_id, station_id, connector_id in unknown.values()
         if external_id not in created
     }
+
+
+def _place(said: Sequence[Said]) -> None:
+    """A session heard of before its connector was known hangs on it now."""
+    records = {
+        (one.session.id, one.session.connector_id) for one in said if one.session.connector_id
+    }
+    news.tell(sql.ids(_PLACE, sql.columns(sorted(records), 2)))
 
 
 def _move(said: Sequence[Said], now: datetime) -> None:
@@ -101,7 +108,8 @@ def _store_reports(said: Sequence[Said], now: datetime) -> None:
 
 def _reported_at(said: Said, report: EnergyReport, now: datetime) -> datetime:
     at = report.metered_at or said.session.updated_at or said.at
-    return min(at, said.at) if at > now + MAX_CLOCK_AHEAD else at
+    # A report from further ahead has a wrong clock; believed, it would outdate all after it.
+    return min(at, said.at) if at > now + settlement.MAX_CLOCK_AHEAD else at
 
 
 def _values(report: EnergyReport) -> tuple[float | None, ...]:
@@ -140,6 +148,15 @@ _CREATE = """
      WHERE COALESCE(station.id, connector.chargestation_id) IS NOT NULL
         ON CONFLICT (external_id) DO UPDATE SET heard_at = EXCLUDED.heard_at
  RETURNING external_id
+"""
+
+_PLACE = """
+    UPDATE chargers_session AS session SET connector_id = connector.id
+      FROM unnest(%s::text[], %s::text[]) AS said (external_id, connector_id)
+      JOIN chargers_connector AS connector ON connector.external_id = said.connector_id
+     WHERE session.external_id = said.external_id AND session.connector_id IS NULL
+       AND session.ended_at IS NULL
+ RETURNING session.id
 """
 
 _MOVE = """

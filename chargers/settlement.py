@@ -12,10 +12,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
+import structlog
 from django.db import transaction
 
 from chargers import audit, limits, news, sql
 from chargers.edrv.payloads import Action, ActionStatus
+from chargers.models import Command
 from chargers.retries import (
     STATION_UNREACHABLE,
     Next,
@@ -24,7 +26,13 @@ from chargers.retries import (
     read_failure,
 )
 
+log = structlog.get_logger(__name__)
+
 MAX_ANSWER = 2000
+# How far eDRV's clock may be ahead of ours.
+MAX_CLOCK_AHEAD = timedelta(minutes=1)
+# An attempt's outcome once its station has spoken.
+VERDICTS = {"accepted", "rejected_by_station", "not_supported_by_station", *STATION_UNREACHABLE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +69,8 @@ def settle(answers: Sequence[Answer], *, now: datetime) -> None:
     for found in tries:
         action = final[found["attempt_id"]].action
         reason = _failure_reason(found, action)
+        if reason and found["outcome"] in VERDICTS:
+            continue  # told once more, or contradicted: the station's first word stands
         (failed if reason else accepted).append({**found, "action": action, "reason": reason})
     _record_answers([*accepted, *failed])
     _accept(accepted, now)
@@ -71,7 +81,9 @@ def settle(answers: Sequence[Answer], *, now: datetime) -> None:
 def _failure_reason(found: dict[str, Any], action: Action) -> str:
     if action.status is ActionStatus.COMPLETED:
         return ""
-    return read_failure(found["verb"], action.response_data)
+    reason = read_failure(found["verb"], action.response_data)
+    is_offline = reason == "rejected_by_station" and not found["online"]
+    return "station_offline" if is_offline else reason
 
 
 def _lock_tries(attempt_ids: Iterable[int]) -> list[dict[str, Any]]:
@@ -113,8 +125,13 @@ def _accept(accepted: Sequence[dict[str, Any]], now: datetime) -> None:
     settled = sql.ids(_ACCEPT_COMMANDS, {"attempts": attempt_ids, "now": now})
     sql.run(_CONFIRM_SESSIONS, {"attempts": attempt_ids, "now": now})
     sql.run(_LEARN_FROM_ACCEPTANCE, {"commands": settled})
-    _audit_settled(settled, "accepted", now)
-    overtaken = sql.ids(_OVERTAKEN, {"attempts": attempt_ids})
+    audit.record_commands(settled, "accepted", at=now)
+    log.info(
+        "commands.accepted",
+        commands=[row["command_id"] for row in accepted],
+        sessions=[row["session"] for row in accepted],
+    )
+    overtaken = sql.ids(_OVERTAKEN, {"attempts": attempt_ids, "believable": now + MAX_CLOCK_AHEAD})
     if overtaken:
         limits.reassert(overtaken, now=now)
 
@@ -122,8 +139,23 @@ def _accept(accepted: Sequence[dict[str, Any]], now: datetime) -> None:
 def _fail(failed: Sequence[dict[str, Any]], now: datetime) -> None:
     if not failed:
         return
-    advance([_move_after_failure(row) for row in failed], now=now)
-    sql.run(_RECONSIDER_LIMITED, {"sessions": [row["session_id"] for row in failed]})
+    moves = [_move_after_failure(row) for row in failed]
+    advance(moves, now=now)
+    _log_failed(failed, moves)
+    reconsider_limited([row["session_id"] for row in failed])
+
+
+def _log_failed(failed: Sequence[dict[str, Any]], moves: Sequence[Move]) -> None:
+    for row, move in zip(failed, moves, strict=True):
+        log.warning(
+            "command.failed",
+            command=row["command_id"],
+            session=row["session"],
+            cause=row["cause"],
+            reason=row["reason"],
+            next=str(move.next.state),
+            after_s=round(move.next.after_s, 1),
+        )
 
 
 def _move_after_failure(row: dict[str, Any]) -> Move:
@@ -131,7 +163,8 @@ def _move_after_failure(row: dict[str, Any]) -> Move:
     if reason in STATION_UNREACHABLE:
         then = after_station_unreachable(reason)
     else:
-        then = after_rejection(row["kind"], reason, rejections=row["rejections"] + 1)
+        persist = row["kind"] == Command.Kind.CLEAR or row["is_held"]
+        then = after_rejection(reason, rejections=row["rejections"] + 1, persist=persist)
     return Move(row["command_id"], row["number"], then)
 
 
@@ -150,7 +183,7 @@ def advance(moves: Sequence[Move], *, now: datetime) -> None:
                         str(move.next.step),
                         now + timedelta(seconds=move.next.after_s),
                         move.next.reason,
-                        int(move.next.is_rejection),
+                        int(move.next.rejected),
                     )
                     for move in moves
                 ),
@@ -159,7 +192,7 @@ def advance(moves: Sequence[Move], *, now: datetime) -> None:
         ],
     )
     rejected = [row["id"] for row in taken if row["state"] == "rejected"]
-    _audit_settled(rejected, "rejected", now)
+    audit.record_commands(rejected, "rejected", at=now)
 
 
 def reconsider_limited(session_ids: Sequence[int]) -> None:
@@ -171,19 +204,8 @@ def reconsider_limited(session_ids: Sequence[int]) -> None:
 def end_sessions(session_ids: Sequence[int], *, now: datetime) -> None:
     """The sessions' commands are moot: a limit ends with its session (OCPP 1.6, TxProfile)."""
     moot = sql.ids(_MOOT, {"sessions": list(session_ids), "now": now})
-    _audit_settled(moot, "moot", now)
+    audit.record_commands(moot, "moot", at=now)
     news.tell(session_ids)
-
-
-def _audit_settled(command_ids: Sequence[int], state: str, now: datetime) -> None:
-    audit.record(
-        audit.GATEWAY,
-        f"command.{state}",
-        at=now,
-        subject="command",
-        subject_ids=command_ids,
-        after=state,
-    )
 
 
 def expire_deadlines(*, now: datetime, deadline: Next, batch: int = 5000) -> int:
@@ -191,15 +213,19 @@ def expire_deadlines(*, now: datetime, deadline: Next, batch: int = 5000) -> int
     with transaction.atomic():
         expired = sql.rows(_EXPIRE, {"now": now, "reason": deadline.reason, "batch": batch})
         news.tell(row["session_id"] for row in expired)
-        _audit_settled([row["id"] for row in expired], "unconfirmed", now)
+        audit.record_commands([row["id"] for row in expired], "unconfirmed", at=now)
     return len(expired)
 
 
 _TRIES = """
     SELECT attempt.id AS attempt_id, attempt.number, attempt.verb, attempt.session_id,
-           command.id AS command_id, command.kind, command.rejections
+           attempt.outcome, command.id AS command_id, command.kind, command.cause,
+           command.rejections, session.external_id AS session,
+           session.confirmed_unit IS NOT NULL AS is_held, station.online
       FROM chargers_attempt AS attempt
       JOIN chargers_command AS command ON command.id = attempt.command_id
+      JOIN chargers_session AS session ON session.id = attempt.session_id
+      JOIN chargers_chargestation AS station ON station.id = session.chargestation_id
      WHERE attempt.id = ANY(%s)
 """
 
@@ -246,7 +272,8 @@ _LEARN_FROM_ACCEPTANCE = """
         SELECT session.chargestation_id,
                max(refused.unit) FILTER (WHERE refused.verb = 'set'
                                            AND refused.unit <> accepted.unit) AS refused_unit,
-               bool_or(refused.verb = 'clear' AND accepted.verb = 'set') AS refuses_clear
+               bool_or(refused.verb = 'clear' AND accepted.verb = 'set'
+                       AND refused.outcome <> 'rejected_by_station') AS refuses_clear
           FROM chargers_attempt AS accepted
           JOIN chargers_attempt AS refused ON refused.command_id = accepted.command_id
           JOIN chargers_session AS session ON session.id = accepted.session_id
@@ -265,18 +292,23 @@ _LEARN_FROM_ACCEPTANCE = """
      WHERE station.id = learned.chargestation_id
 """
 
-# Accepted by the station later than what a newer generation had established there.
+# An older command that the station accepted later than the newest, whichever answer came first.
+# A station time that is still to come is a wrong clock: believed, it would never be outlived.
 _OVERTAKEN = """
-    SELECT DISTINCT late.session_id
-      FROM chargers_attempt AS late
-      JOIN chargers_command AS old ON old.id = late.command_id
-      JOIN chargers_session AS session ON session.id = late.session_id
-      JOIN chargers_command AS newer
-        ON newer.session_id = session.id AND newer.generation = session.confirmed_generation
-      JOIN chargers_attempt AS confirmed
-        ON confirmed.command_id = newer.id AND confirmed.outcome = 'accepted'
-     WHERE late.id = ANY(%(attempts)s) AND old.generation < session.confirmed_generation
-       AND session.ended_at IS NULL AND late.station_at > confirmed.station_at
+    SELECT session.id
+      FROM chargers_session AS session
+      JOIN chargers_command AS newest
+        ON newest.session_id = session.id AND newest.generation = session.generation
+     WHERE session.id IN (SELECT session_id FROM chargers_attempt WHERE id = ANY(%(attempts)s))
+       AND session.ended_at IS NULL AND newest.generation = session.confirmed_generation
+       AND EXISTS (
+           SELECT FROM chargers_attempt AS late
+             JOIN chargers_command AS old ON old.id = late.command_id
+            WHERE old.session_id = session.id AND old.generation < newest.generation
+              AND late.outcome = 'accepted' AND late.station_at <= %(believable)s
+              AND late.station_at > (
+                  SELECT max(confirmed.station_at) FROM chargers_attempt AS confirmed
+                   WHERE confirmed.command_id = newest.id AND confirmed.outcome = 'accepted'))
 """
 
 _ADVANCE = """

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from chargers import dispatch as dispatching
-from chargers import inbox, inventory, sql
+from chargers import inbox, inventory, pace, sql
 from chargers.doorbell import Bell
 from chargers.edrv.client import EdrvClient
 from chargers.edrv.errors import EdrvError
@@ -37,11 +37,15 @@ def sync_if_due() -> None:
 
 
 def sync_now() -> None:
+    """Read the fleet, and note whether eDRV let us."""
     try:
         with EdrvClient(dispatching.endpoint()) as client:
             inventory.sync(client, now=timezone.now())
     except EdrvError as error:
         log.warning("sync.failed", error=str(error))
+        pace.note_failed_sync(error, now=timezone.now())
+    else:
+        pace.note_sync(now=timezone.now())
 
 
 dispatch_bell = Bell(dispatch)

@@ -15,7 +15,7 @@ def tick(*, now: datetime) -> None:
     """Move everything whose time has come, and ring for whatever is left to do."""
     settlement.expire_deadlines(now=now, deadline=after_deadline())
     dispatch.close_lost_attempts(now=now)
-    inbox.retry_waiting()
+    inbox.retry_waiting(now=now)
     if dispatch.is_any_due(now=now):
         dispatch_bell.ring()
     if WebhookDelivery.objects.filter(state=WebhookDelivery.State.PENDING).exists():

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import time
 
-import orjson
 import structlog
 from django.conf import settings
 from django.db import DatabaseError, connection
@@ -71,8 +70,8 @@ def _check_signature(signature: str, body: bytes) -> None:
 
 def _read(body: bytes) -> payloads.Delivery:
     try:
-        return payloads.read_delivery(orjson.loads(body))
-    except (orjson.JSONDecodeError, payloads.Unreadable) as error:
+        return payloads.read_delivery(payloads.parse(body))
+    except payloads.Unreadable as error:
         counters.count("webhook_refused", "unreadable")
         raise Problem(
             400, "unreadable", f"The body is no webhook: {error}", field="body"
@@ -98,5 +97,5 @@ _EXPLANATIONS = {
 
 _STORE = """
     INSERT INTO chargers_webhookdelivery (external_id, type, body, signature, received_at)
-    VALUES (%s, %s, %s, %s, %s) ON CONFLICT (external_id) DO NOTHING
+    VALUES (%s, %s, %s, %s, %s) ON CONFLICT (external_id, type) DO NOTHING
 """

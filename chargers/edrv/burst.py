@@ -1,8 +1,7 @@
 """Many calls at once: one event loop with aiohttp in a thread of its own.
 
 The caller's thread keeps the database to itself: it submits calls, collects answers when it
-likes, and never waits for the network. aiohttp costs an eighth of the CPU of `requests` a call
-(DESIGN: measured choices).
+likes, and never waits for the network. aiohttp costs an eighth of the CPU of `requests` a call.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Self
 from urllib.request import getproxies
 
@@ -60,23 +58,25 @@ class Burst:
         self._jobs: asyncio.Queue[Job] = asyncio.Queue()
         self._stop: asyncio.Event = asyncio.Event()
         self.outstanding = 0
+        self._submitted = self._begun = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many jobs have not begun: nobody was free, or their time has not come."""
+        return self._submitted - self._begun
 
     def __enter__(self) -> Self:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
 
     def submit(self, jobs: Sequence[Job]) -> None:
         """Queue jobs; their replies come in any order."""
         self.outstanding += len(jobs)
+        self._submitted += len(jobs)
         self._loop.call_soon_threadsafe(self._enqueue, jobs)
 
     def collect(self, *, wait_s: float) -> list[Reply]:
@@ -125,14 +125,15 @@ class Burst:
             job = await self._jobs.get()
             if (delay_s := job.send_at_s - time.time()) > 0:
                 await asyncio.sleep(delay_s)
+            self._begun += 1
             self._replies.put(await self._send(http, job))
 
     async def _send(self, http: aiohttp.ClientSession, job: Job) -> Reply:
         sent_at_s = time.time()
         if sent_at_s >= job.send_before_s:
             return Reply(job.key, None, sent_at_s)
-        url = URL(self._endpoint.api_url + job.call.path, encoded=True)
         try:
+            url = URL(self._endpoint.api_url + job.call.path, encoded=True)
             async with http.request(
                 job.call.method, url, data=job.call.body, allow_redirects=False
             ) as response:
@@ -146,3 +147,8 @@ class Burst:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             failed = ProviderUnreachable(type(error).__name__, ambiguous=True)
             return Reply(job.key, sent_at_s, time.time(), error=failed)
+        # A request that cannot even be made, of a setting that makes no sense. Whatever it is,
+        # the caller waits for a reply.
+        except Exception as error:  # noqa: BLE001
+            broken = ProviderUnreachable(repr(error), ambiguous=True)
+            return Reply(job.key, sent_at_s, time.time(), error=broken)

@@ -20,8 +20,10 @@ from chargers.edrv.errors import ProviderFailed, Refused, error_for_status
 from chargers.electricity import Limit, plain_number
 
 MAX_DETAIL = 300
-# Longer than any page of 1,000 sessions; a body beyond it is not eDRV's.
-MAX_ANSWER_BYTES = 32_000_000
+# A wish for longer than this is a mistake somewhere: nobody waits for it.
+MAX_RETRY_AFTER_S = 300.0
+# What these say is said by the status alone, whoever answered.
+PLAIN_STATUSES = {401, 403, 408, 429}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ def set_power_limit(endpoint: Endpoint, session_id: str, limit: Limit) -> Call:
 
 
 def clear_power_limit(endpoint: Endpoint, session_id: str) -> Call:
+    """The end of the limit, whatever it was."""
     return Call(endpoint.command_method, f"/sessions/{quote(session_id)}/clear_power_limit")
 
 
@@ -77,11 +80,8 @@ def get_action(action_id: str) -> Call:
 
 
 def get_session(session_id: str) -> Call:
+    """One session as it stands."""
     return Call("GET", f"/sessions/{quote(session_id)}")
-
-
-def get_chargestation(chargestation_id: str) -> Call:
-    return Call("GET", f"/chargestations/{quote(chargestation_id)}")
 
 
 def quote(part: str) -> str:
@@ -93,29 +93,37 @@ def read_answer(status: int, headers: Mapping[str, str], body: bytes) -> Any:
     """The envelope's `result`. Raises the EdrvError that status and body stand for.
 
     The envelope is `{"ok": true, "message": "", "result": …}`; `message` varies and is only
-    ever shown to people.
+    ever shown to people. An object without `result` is taken for the result itself. What is not
+    JSON comes from a proxy on the way, whatever its status: a 404 in HTML says nothing about a
+    session.
     """
     envelope = _parse(body)
     message = _message(envelope, body)
+    if not isinstance(envelope, Mapping | list) and status not in PLAIN_STATUSES:
+        raise ProviderFailed(f"not JSON of eDRV's: {message}", status, ambiguous=True)
     if not 200 <= status < 300:
         raise error_for_status(status, message, read_retry_after(headers.get("Retry-After")))
     if not isinstance(envelope, Mapping):
-        raise ProviderFailed(f"not JSON of eDRV's: {message}", status, ambiguous=True)
-    if envelope.get("ok") is False:
+        return envelope
+    if payloads.read_bool(envelope.get("ok")) is False:
         raise Refused(message, status)
-    return envelope.get("result")
+    return envelope.get("result", envelope)
 
 
 def read_page(status: int, headers: Mapping[str, str], body: bytes) -> Page:
     """A list's items and whether there are more, as far as it says. Raises EdrvError."""
     result = read_answer(status, headers, body)
+    around: Any = _parse(body)
+    if isinstance(result, Mapping) and "docs" in result:
+        # The page object of the usual pagination library for MongoDB.
+        around, result = result, result["docs"]
     if not isinstance(result, list):
         raise ProviderFailed("a list without a list in `result`", status)
-    envelope = _parse(body)
+    said = around if isinstance(around, Mapping) else {}
     return Page(
         result,
-        payloads.read_bool(envelope.get("hasNext")),
-        payloads.read_bool(envelope.get("hasPrevious")),
+        payloads.read_bool(said.get("hasNext", said.get("hasNextPage"))),
+        payloads.read_bool(said.get("hasPrevious", said.get("hasPrevPage"))),
     )
 
 
@@ -147,11 +155,11 @@ def read_retry_after(value: str | None) -> float | None:
     if seconds is None:
         try:
             until = email.utils.parsedate_to_datetime(value)
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
         until = until if until.tzinfo else until.replace(tzinfo=UTC)
         seconds = (until - datetime.now(UTC)).total_seconds()
-    return max(0.0, seconds)
+    return min(max(0.0, seconds), MAX_RETRY_AFTER_S)
 
 
 def _parse(body: bytes) -> Any:

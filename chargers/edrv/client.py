@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from types import TracebackType
 from typing import Any, Self
 
 import requests
 
 from chargers.edrv import calls, payloads
 from chargers.edrv.calls import Call, Endpoint, Page
-from chargers.edrv.errors import NotFound, ProviderFailed, ProviderUnreachable
-from chargers.electricity import Limit
+from chargers.edrv.errors import NotFound, ProviderUnreachable, Refused
 
 # v1's list parameters (1 to 1,000 a page); v1.1's are in no document.
 PAGE_SIZE = 1000
@@ -31,35 +29,16 @@ class EdrvClient:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._http.close()
 
     def _authorize(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         request.headers.update(self._endpoint.headers())
         return request
 
-    def set_power_limit(self, session_id: str, limit: Limit) -> payloads.Action:
-        call = calls.set_power_limit(self._endpoint, session_id, limit)
-        return calls.read_action_answer(*self._send(call))
-
-    def clear_power_limit(self, session_id: str) -> payloads.Action:
-        call = calls.clear_power_limit(self._endpoint, session_id)
-        return calls.read_action_answer(*self._send(call))
-
     def get_session(self, session_id: str) -> payloads.SessionData:
+        """One session. Raises NotFound where eDRV knows none of this id."""
         return calls.read_session_answer(*self._send(calls.get_session(session_id)))
-
-    def get_chargestation(self, chargestation_id: str) -> payloads.ChargeStationData:
-        answer = self._send(calls.get_chargestation(chargestation_id))
-        try:
-            return payloads.read_chargestation(calls.read_answer(*answer))
-        except payloads.Unreadable as error:
-            raise ProviderFailed(str(error), answer[0]) from error
 
     def pages(self, resource: str, filters: Mapping[str, str] | None = None) -> Iterator[list[Any]]:
         """Every page of `locations`, `chargestations`, `connectors` or `sessions`, oldest first.
@@ -70,16 +49,25 @@ class EdrvClient:
         seen: set[str] = set()
         for number in range(FIRST_PAGE, MAX_PAGES + 1):
             page = self._page(resource, number, filters or {})
-            if number == FIRST_PAGE and page.has_previous:
-                # Whether pages count from 0 or from 1 is in no document.
-                yield self._page(resource, FIRST_PAGE - 1, filters or {}).items
+            if number == FIRST_PAGE and page.has_previous is not False:
+                yield from self._page_before(resource, page, filters or {})
             ids = {found for item in page.items if (found := payloads.reference(item))}
             if not ids - seen:
                 return
             seen |= ids
             yield page.items
-            if page.has_next is False or (page.has_next is None and len(ids) < PAGE_SIZE):
+            if page.has_next is False:
                 return
+
+    def _page_before(
+        self, resource: str, first: Page, filters: Mapping[str, str]
+    ) -> Iterator[list[Any]]:
+        """Page 0: whether pages count from 0 or from 1 is in no document."""
+        try:
+            yield self._page(resource, FIRST_PAGE - 1, filters).items
+        except (Refused, NotFound):
+            if first.has_previous:
+                raise
 
     def _page(self, resource: str, number: int, filters: Mapping[str, str]) -> Page:
         query = {

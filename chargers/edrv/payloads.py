@@ -7,12 +7,15 @@ Unreadable.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
+
+import orjson
 
 Json = Mapping[str, Any]
 
@@ -64,6 +67,9 @@ SESSION_STATUSES = {
 
 @dataclass(frozen=True, slots=True)
 class Action:
+    """A command on its way to a station. `updated_at` is when the station answered, once it has;
+    `response_data` is what it answered, in no documented shape."""
+
     id: str
     type: str
     status: ActionStatus
@@ -89,6 +95,9 @@ class EnergyReport:
 
 @dataclass(frozen=True, slots=True)
 class SessionData:
+    """A session as eDRV tells it: `status` as `read_session_status` reads it, `energy_wh` delivered
+    so far."""
+
     id: str
     chargestation_id: str | None
     connector_id: str | None
@@ -102,6 +111,8 @@ class SessionData:
 
 @dataclass(frozen=True, slots=True)
 class LocationData:
+    """A site as eDRV tells it; empty where it says nothing."""
+
     id: str
     name: str
     address: str
@@ -110,6 +121,8 @@ class LocationData:
 
 @dataclass(frozen=True, slots=True)
 class ConnectorData:
+    """A connector as eDRV tells it: `power_type` as `read_power_type` reads it."""
+
     id: str
     chargestation_id: str | None
     status: str
@@ -119,13 +132,14 @@ class ConnectorData:
 
 @dataclass(frozen=True, slots=True)
 class ChargeStationData:
+    """A chargestation as eDRV tells it, with the connectors inside it."""
+
     id: str
     location_id: str | None
     name: str
     protocol: str
     online: bool | None
     is_simulator: bool | None
-    updated_at: datetime | None
     connectors: tuple[ConnectorData, ...]
 
 
@@ -139,19 +153,43 @@ class Delivery:
     created_at: datetime | None
 
 
+def parse(body: bytes) -> Any:
+    """JSON as JavaScript writes it, half of a surrogate pair and numbers beyond a float included:
+    the one becomes a replacement character, the other a gap. Raises Unreadable."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        pass
+    try:
+        found = json.loads(body.decode(), parse_constant=lambda _: None, parse_float=_finite)
+        return orjson.loads(json.dumps(found, ensure_ascii=False).encode(errors="replace"))
+    except (ValueError, RecursionError) as error:
+        raise Unreadable(f"not JSON ({error})") from error
+
+
+def _finite(text: str) -> float | None:
+    number = float(text)
+    return number if math.isfinite(number) else None
+
+
 def read_delivery(payload: Any) -> Delivery:
+    """A webhook's body. Raises Unreadable; an id is not needed."""
     body = _object(payload, "webhook")
     return Delivery(
         id=reference(body.get("_id") or body.get("id")),
-        type=_text(body.get("type")),
+        type=_text(body.get("type")).strip().lower(),
         data=body.get("data"),
         created_at=read_time(body.get("createdAt")),
     )
 
 
 def read_action(payload: Any, *, webhook_type: str = "") -> Action:
-    """The status is `status`; where that says nothing known, the webhook's suffix decides."""
-    data = _object(payload, "action")
+    """The status is `status`; where that says nothing known, the webhook's suffix decides. The
+    action may also be given as its id alone, or as a member `action`."""
+    if isinstance(payload, Mapping) and reference(payload) is None:
+        inner = payload.get("action")
+        payload = inner if isinstance(inner, Mapping) else {**payload, "_id": inner}
+    data = {"_id": payload} if isinstance(payload, str) else _object(payload, "action")
     suffix = ACTION_STATUSES.get(webhook_type.rpartition(".")[2])
     status = ACTION_STATUSES.get(_text(data.get("status")).lower())
     return Action(
@@ -193,6 +231,7 @@ def read_session_status(status: Any, metrics: Json) -> str | None:
 
 
 def read_energy_report(report: Json) -> EnergyReport:
+    """Power without a unit is taken for kW, current for A, the meter for Wh."""
     power_w = read_quantity(report.get("power"), default_unit="kw")
     return EnergyReport(
         metered_at=read_time(report.get("timestamp")),
@@ -204,6 +243,7 @@ def read_energy_report(report: Json) -> EnergyReport:
 
 
 def read_location(payload: Any) -> LocationData:
+    """Raises Unreadable. An address in parts becomes one line."""
     data = _object(payload, "location")
     address = data.get("address")
     if isinstance(address, Mapping):
@@ -217,6 +257,8 @@ def read_location(payload: Any) -> LocationData:
 
 
 def read_chargestation(payload: Any) -> ChargeStationData:
+    """Raises Unreadable. Without a name it is known by its vendor and model; connectors inside it
+    without an id are passed over."""
     data = _object(payload, "chargestation")
     boot = _mapping(data.get("bootInfo"))
     model = f"{_text(boot.get('chargePointVendor'))} {_text(boot.get('chargePointModel'))}"
@@ -229,7 +271,6 @@ def read_chargestation(payload: Any) -> ChargeStationData:
         protocol=_text(data.get("protocol")),
         online=read_bool(data.get("online")),
         is_simulator=read_bool(data.get("is_simulator")),
-        updated_at=read_time(data.get("updatedAt")),
         connectors=tuple(
             read_connector(item, chargestation_id=station_id)
             for item in embedded or []
@@ -278,6 +319,7 @@ def read_quantity(value: Any, *, default_unit: str) -> float | None:
 
 
 def read_number(value: Any) -> float | None:
+    """A finite number, also from its text; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
@@ -288,13 +330,17 @@ def read_number(value: Any) -> float | None:
 
 
 def read_bool(value: Any) -> bool | None:
+    """true or false, also as text; None for anything else."""
     if isinstance(value, bool):
         return value
     return {"true": True, "false": False}.get(_text(value).lower())
 
 
 def read_time(value: Any) -> datetime | None:
-    """An ISO 8601 time, as UTC. eDRV writes UTC; a time without offset is taken as such."""
+    """An ISO 8601 time, as UTC. eDRV writes UTC; a time without offset is taken as such. A number
+    is seconds since 1970, or milliseconds where seconds would lie beyond the year 5000."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return _read_epoch(value)
     if not isinstance(value, str):
         return None
     try:
@@ -304,6 +350,14 @@ def read_time(value: Any) -> datetime | None:
     try:
         return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
     except OverflowError:
+        return None
+
+
+def _read_epoch(number: float) -> datetime | None:
+    seconds = number / 1000 if abs(number) > 1e11 else number
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):
         return None
 
 

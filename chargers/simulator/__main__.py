@@ -1,4 +1,4 @@
-"""``python -m chargers.simulator``."""
+"""`python -m chargers.simulator`."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ class Api:
         if request.method != method:
             raise ApiError(405, f"Method {request.method} not allowed", {"Allow": method})
 
-    # Reading
+    # --- reading --------------------------------------------------------------------------
 
     async def _read(
         self,
@@ -155,7 +155,7 @@ class Api:
         report = self._world.payloads.report
         return result_response([report(session, *row) for row in session.samples.rows()])
 
-    # Commanding
+    # --- commanding -----------------------------------------------------------------------
 
     async def _command(
         self, request: web.BaseRequest, query: Mapping[str, str], entry: Request, id_: str
@@ -228,7 +228,7 @@ def _parse_limit(body: object) -> Limit:
 
 
 def _body_of(query: Mapping[str, str]) -> Json:
-    """What a body would have said, from ``?unit=current&limit=16``."""
+    """What a body would have said, from `?unit=current&limit=16`."""
     try:
         return {**query, "limit": float(query["limit"])}
     except (KeyError, ValueError):

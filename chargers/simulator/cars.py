@@ -20,7 +20,7 @@ KEPT_DIGITS = 6  # of a sum of energies: below a millionth of a watt-hour is rou
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """``unit`` is "power" (``value`` in W) or "current" (``value`` in A per phase)."""
+    """`unit` is "power" (`value` in W) or "current" (`value` in A per phase)."""
 
     unit: str
     value: float
@@ -42,7 +42,7 @@ class Outlet:
 
 @dataclass(frozen=True, slots=True)
 class Car:
-    """``lag_s``: how long it takes to notice a new limit; ``ramp_s``: how long to follow it."""
+    """`lag_s`: how long it takes to notice a new limit; `ramp_s`: how long to follow it."""
 
     phases: int
     max_current_a: float
@@ -130,7 +130,7 @@ class Draw:
         return self.stored_wh >= self.car.battery_wh
 
     def follow(self, limit: Limit | None, *, now_s: float, at_once: bool = False) -> None:
-        """Head for what ``limit`` allows: after the car's lag, over its ramp, or at once."""
+        """Head for what `limit` allows: after the car's lag, over its ramp, or at once."""
         self.advance(now_s)
         target_w = steady_power_w(self.outlet, self.car, limit)
         if target_w == self._to_w:
@@ -150,13 +150,13 @@ class Draw:
         self._ramp_starts_s = self._ramp_ends_s = now_s
 
     def power_w(self, at_s: float) -> float:
-        """True power at a moment not before the last :meth:`advance`."""
+        """True power at a moment not before the last `advance`."""
         battery_w = battery_power_w(self.outlet, self.car, self.stored_wh)
         power_w = min(self._ramped_w(at_s), battery_w)
         return power_w if power_w >= floor_power_w(self.outlet, self.car) - 1e-6 else 0.0
 
     def advance(self, now_s: float) -> None:
-        """Add up energy until ``now_s``; a moment in the past changes nothing."""
+        """Add up energy until `now_s`; a moment in the past changes nothing."""
         while self.at_s < now_s:
             edges = (self._ramp_starts_s, self._ramp_ends_s, self.at_s + STEP_S, now_s)
             self._take_until(min(edge for edge in edges if edge > self.at_s))

@@ -25,7 +25,7 @@ def _iso_second(second: int) -> str:
 
 
 def iso(at_ms: int) -> str:
-    """Milliseconds since 1970 as eDRV writes times: ``2022-08-29T13:56:55.140Z``."""
+    """Milliseconds since 1970 as eDRV writes times: `2022-08-29T13:56:55.140Z`."""
     second, ms = divmod(at_ms, 1000)
     return f"{_iso_second(second)}.{ms:03d}Z"
 
@@ -45,7 +45,7 @@ def wall_ms() -> int:
 
 
 class Clock:
-    """Simulated seconds since the start, running ``time_factor`` times as fast as real ones."""
+    """Simulated seconds since the start, running `time_factor` times as fast as real ones."""
 
     def __init__(self, time_factor: float) -> None:
         self.time_factor = time_factor
@@ -70,7 +70,7 @@ class Scheduler:
         self._closed = False
 
     def after(self, delay_s: float, call: Callable[..., object], *args: Any) -> None:
-        """Call in ``delay_s`` real seconds."""
+        """Call in `delay_s` real seconds."""
         self.at(time.monotonic() + max(delay_s, 0.0), call, *args)
 
     def at(self, due_s: float, call: Callable[..., object], *args: Any) -> None:
@@ -82,7 +82,7 @@ class Scheduler:
             self._arm()
 
     def after_sim(self, delay_s: float, call: Callable[..., object], *args: Any) -> None:
-        """Call in ``delay_s`` simulated seconds."""
+        """Call in `delay_s` simulated seconds."""
         self.after(self.clock.real_s(delay_s), call, *args)
 
     def close(self) -> None:

@@ -1,8 +1,8 @@
 """set_power_limit and clear_power_limit: from the call to the station's answer.
 
-The call makes an action ``requested``; a webhook says so; the station answers later, one call after
-another as OCPP has it; the action turns ``completed`` (the station accepted, no more than that) or
-``failed``, and a second webhook says that. An offline station fails after its time-out.
+The call makes an action `requested`; a webhook says so; the station answers later, one call after
+another as OCPP has it; the action turns `completed` (the station accepted, no more than that) or
+`failed`, and a second webhook says that. An offline station fails after its time-out.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SUFFIXES = {
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A set, or a clear if ``limit`` is None."""
+    """A set, or a clear if `limit` is None."""
 
     session: Session
     limit: Limit | None
@@ -60,7 +60,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A command on its way to the station. ``reached``: it was online when the call went out."""
+    """A command on its way to the station. `reached`: it was online when the call went out."""
 
     action: Action
     command: Command
@@ -92,7 +92,7 @@ class Commands:
     async def issue_webhooks_first(self, command: Command, *, wait_s: float) -> Json:
         """The station answers at once; returns after the webhooks were delivered.
 
-        Returns the payload as it was when the command came: the HTTP answer says ``requested``.
+        Returns the payload as it was when the command came: the HTTP answer says `requested`.
         """
         call = self._call(command)
         payload = payloads.action(call.action)

@@ -1,4 +1,4 @@
-"""The control surface below ``/_sim/``: the world as it is, the ledger, faults on request.
+"""The control surface below `/_sim/`: the world as it is, the ledger, faults on request.
 
 Not part of eDRV: plain JSON, no key. Whoever can reach the port can use it, which is why the
 simulator listens on loopback unless told otherwise. Every bad call gets 400 naming the field.

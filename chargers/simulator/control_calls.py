@@ -16,7 +16,7 @@ DIGITS = 12
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """``args``: what stood at the stars of the path's pattern."""
+    """`args`: what stood at the stars of the path's pattern."""
 
     args: tuple[str, ...]
     query: Mapping[str, str]

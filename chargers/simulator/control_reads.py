@@ -1,4 +1,4 @@
-"""GET below ``/_sim/``: the state of the world and the pages of the ledger."""
+"""GET below `/_sim/`: the state of the world and the pages of the ledger."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from chargers.simulator.control_calls import Call, Handler, found
 from chargers.simulator.ledger import Delivery, Request
 from chargers.simulator.model import Json
 
-ENTRIES = 1000  # of a log in one answer, unless ``limit`` says otherwise
+ENTRIES = 1000  # of a log in one answer, unless `limit` says otherwise
 
 
 async def index(sim: Assembly, call: Call) -> Json:
@@ -60,7 +60,7 @@ async def endpoint(sim: Assembly, call: Call) -> Json:
 
 
 def _entries(entries: Sequence[Request | Delivery], count: int) -> Json:
-    """``next`` is the ``since`` of the following page; it equals ``count`` at the end."""
+    """`next` is the `since` of the following page; it equals `count` at the end."""
     rows = [entry.as_json() for entry in entries]
     return {"entries": rows, "count": count, "next": rows[-1]["seq"] if rows else count}
 

@@ -1,4 +1,4 @@
-"""POST and DELETE below ``/_sim/``: faults, cars, stations, the webhook endpoint, the end."""
+"""POST and DELETE below `/_sim/`: faults, cars, stations, the webhook endpoint, the end."""
 
 from __future__ import annotations
 

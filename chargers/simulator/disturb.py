@@ -1,7 +1,7 @@
 """Faults on the line: what a caller of the API gets instead of, or before, the answer.
 
-Each takes the request and ``do``, which performs the call; whether it is performed at all is the
-fault's ``effect``. A cut connection is answered by an empty response that nobody can receive.
+Each takes the request and `do`, which performs the call; whether it is performed at all is the
+fault's `effect`. A cut connection is answered by an empty response that nobody can receive.
 """
 
 from __future__ import annotations

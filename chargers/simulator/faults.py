@@ -1,7 +1,7 @@
 """What goes wrong on request: which fault, for whom, how often, for how long.
 
-A fault is data; where it strikes is elsewhere (``disturb`` for HTTP, ``commands`` for stations,
-``outbox`` for webhooks). ``share`` is drawn from the seed for each occasion, or with ``sticky``
+A fault is data; where it strikes is elsewhere (`disturb` for HTTP, `commands` for stations,
+`outbox` for webhooks). `share` is drawn from the seed for each occasion, or with `sticky`
 once for each session, so that the same ones suffer every time.
 """
 
@@ -66,7 +66,7 @@ class Occasion:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Whom a fault strikes; what is None matches everyone. ``type`` is the start of a type."""
+    """Whom a fault strikes; what is None matches everyone. `type` is the start of a type."""
 
     session: str | None = None
     chargestation: str | None = None

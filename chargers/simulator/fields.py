@@ -61,7 +61,7 @@ class Fields:
         return str(value)
 
     def choices(self, name: str, choices: Sequence[str]) -> frozenset[str]:
-        """A list of some of ``choices``; empty if the field is missing."""
+        """A list of some of `choices`; empty if the field is missing."""
         values = self._get(name, [])
         if not isinstance(values, list) or not all(value in choices for value in values):
             raise self.error(name, f"must be a list of some of {', '.join(choices)}")

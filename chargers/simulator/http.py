@@ -12,7 +12,7 @@ JSON_HEADERS = {"Content-Type": "application/json; charset=utf-8"}
 
 
 class ApiError(Exception):
-    """An answer of eDRV that is not ``ok``: a status and a message."""
+    """An answer of eDRV that is not `ok`: a status and a message."""
 
     def __init__(self, status: int, message: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(message)

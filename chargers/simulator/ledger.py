@@ -25,7 +25,7 @@ Entry = TypeVar("Entry", bound=Numbered)
 
 
 class Log(Generic[Entry]):
-    """Entries numbered from 1 without gaps, of which the last ``keep`` are kept."""
+    """Entries numbered from 1 without gaps, of which the last `keep` are kept."""
 
     def __init__(self, keep: int) -> None:
         self._entries: list[Entry] = []
@@ -42,7 +42,7 @@ class Log(Generic[Entry]):
             del self._entries[: -self._keep]
 
     def since(self, seq: int, limit: int) -> list[Entry]:
-        """Up to ``limit`` entries numbered higher than ``seq``, oldest first."""
+        """Up to `limit` entries numbered higher than `seq`, oldest first."""
         start = max(seq - self.forgotten, 0)
         return self._entries[start : start + limit]
 
@@ -56,7 +56,7 @@ class Log(Generic[Entry]):
 
 @dataclass(slots=True)
 class Request:
-    """One call of the API. ``http_status`` None: no answer, either not yet or the line was cut."""
+    """One call of the API. `http_status` None: no answer, either not yet or the line was cut."""
 
     seq: int
     received_ms: int
@@ -88,7 +88,7 @@ class Request:
 
 @dataclass(slots=True)
 class Delivery:
-    """One webhook. ``body`` is kept until all its copies (see ``double_webhooks``) are settled."""
+    """One webhook. `body` is kept until all its copies (see `double_webhooks`) are settled."""
 
     seq: int
     id: str
@@ -140,7 +140,7 @@ class Ledger:
         self._last_ms: int | None = None
         self._second, self._in_second = 0, 0
 
-    # Requests
+    # --- requests -------------------------------------------------------------------------
 
     def opened(self, method: str, path: str) -> Request:
         now_ms = wall_ms()
@@ -153,7 +153,7 @@ class Ledger:
         return request
 
     def closed(self, request: Request, http_status: int | None) -> None:
-        """``http_status`` None: the caller got no answer."""
+        """`http_status` None: the caller got no answer."""
         self.in_flight -= 1
         if http_status is not None:
             request.answered_ms, request.http_status = wall_ms(), http_status
@@ -164,7 +164,7 @@ class Ledger:
         self._second = second
         self.peak_per_s = max(self.peak_per_s, self._in_second)
 
-    # Webhooks
+    # --- webhooks -------------------------------------------------------------------------
 
     def created(self, delivery: Delivery) -> None:
         self.webhooks.append(delivery)
@@ -175,7 +175,7 @@ class Ledger:
         delivery.settle(state)
         self._sent[delivery.type, state] += 1
 
-    # Summaries
+    # --- summaries ------------------------------------------------------------------------
 
     def summary(self) -> Json:
         by_call: dict[str, dict[str, int]] = {}

@@ -1,6 +1,6 @@
 """One page of a list: filters, order and paging as in eDRV's v1 description.
 
-v1 calls ``paginate_page`` "the queried page index" and does not say whether the first is 0 or 1;
+v1 calls `paginate_page` "the queried page index" and does not say whether the first is 0 or 1;
 hence the setting. A page before the first is the first, one after the last is empty.
 """
 
@@ -43,7 +43,7 @@ def page(
     filters: Mapping[str, Callable[[Item], str]],
     first_page: int,
 ) -> Page[Item]:
-    """``items`` come in the order of their creation. ApiError 400 for a parameter that is wrong."""
+    """`items` come in the order of their creation. ApiError 400 for a parameter that is wrong."""
     rows = _filtered(items, query, filters)
     if _choice(query, "sort_by", ("createdAt", "updatedAt")) == "updatedAt":
         rows = sorted(rows, key=lambda item: item.updated_ms)

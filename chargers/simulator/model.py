@@ -1,4 +1,4 @@
-"""The things of the simulated world. ``_ms`` is wall-clock time in milliseconds since 1970."""
+"""The things of the simulated world. `_ms` is wall-clock time in milliseconds since 1970."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ class Session:
 
 @dataclass(slots=True)
 class Action:
-    """A command to a station. ``session`` stays out of the payload, as in eDRV's examples."""
+    """A command to a station. `session` stays out of the payload, as in eDRV's examples."""
 
     id: str
     type: str

@@ -18,7 +18,7 @@ QUIRKS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """Durations end in ``_s``. Which of them are simulated is said beside each group."""
+    """Durations end in `_s`. Which of them are simulated is said beside each group."""
 
     # Listening.
     host: str = "127.0.0.1"

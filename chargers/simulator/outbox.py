@@ -24,7 +24,7 @@ from chargers.simulator.model import Json
 
 @dataclass(slots=True)
 class Lane:
-    """The deliveries of one chargestation. ``busy``: queued for sending, or between two tries."""
+    """The deliveries of one chargestation. `busy`: queued for sending, or between two tries."""
 
     station_id: str
     waiting: deque[Delivery] = field(default_factory=deque)
@@ -32,7 +32,7 @@ class Lane:
 
 
 class Outbox:
-    """``ready`` hands lanes to the senders, which give them back with :meth:`done`."""
+    """`ready` hands lanes to the senders, which give them back with `done`."""
 
     def __init__(
         self, *, ids: Ids, ledger: Ledger, faults: Faults, scheduler: Scheduler, seed: int
@@ -55,7 +55,7 @@ class Outbox:
         station_id: str,
         session_id: str | None = None,
     ) -> Delivery:
-        """Send one webhook about ``data``, which is taken as it is now."""
+        """Send one webhook about `data`, which is taken as it is now."""
         delivery = self._make(type_, object_, data, station_id)
         self._ledger.created(delivery)
         if not self.open:

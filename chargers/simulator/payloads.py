@@ -1,7 +1,7 @@
 """The JSON objects of eDRV, in the shapes of its documentation, with quirks on request.
 
-Numbers follow JavaScript, as eDRV's do: 40, not 40.0. ``energy_meter`` is the register of the
-station's meter; ``metrics.energyConsumed`` (Wh) is what the session took. ``metrics.energyPeriod``
+Numbers follow JavaScript, as eDRV's do: 40, not 40.0. `energy_meter` is the register of the
+station's meter; `metrics.energyConsumed` (Wh) is what the session took. `metrics.energyPeriod`
 counts simulated seconds, so that energy over time stays a power at any time factor.
 """
 
@@ -23,7 +23,7 @@ def number(value: float) -> int | float:
 
 
 def location(site: Site) -> Json:
-    """eDRV's locations have no name: ours, and the place in the grid, are in ``meta_data``."""
+    """eDRV's locations have no name: ours, and the place in the grid, are in `meta_data`."""
     return {
         "_id": site.id,
         "active": True,
@@ -85,7 +85,7 @@ def chargestation(station: Station) -> Json:
 
 
 def action(action: Action) -> Json:
-    """Without ``response_data`` until the station has answered, as in the documented example."""
+    """Without `response_data` until the station has answered, as in the documented example."""
     answered = {} if action.response_data is None else {"response_data": action.response_data}
     return {
         "_id": action.id,
@@ -139,7 +139,7 @@ class Sessions:
         }
 
     def report(self, session: Session, at_ms: int, power_w: float, energy_wh: float) -> Json:
-        """``power_w`` as read, ``energy_wh`` taken since the session began."""
+        """`power_w` as read, `energy_wh` taken since the session began."""
         meter_wh = session.meter_start_wh + energy_wh
         return {
             "timestamp": iso(at_ms),

@@ -1,4 +1,4 @@
-"""A car plugged in by hand: the fields of ``POST /_sim/sessions`` turned into a session."""
+"""A car plugged in by hand: the fields of `POST /_sim/sessions` turned into a session."""
 
 from __future__ import annotations
 

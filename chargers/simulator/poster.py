@@ -34,7 +34,7 @@ class PostError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """``retry_after`` is the header as it came."""
+    """`retry_after` is the header as it came."""
 
     status: int
     retry_after: str | None = None
@@ -42,7 +42,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Target:
-    """Where to post, taken apart once. ValueError if ``url`` is no http or https URL."""
+    """Where to post, taken apart once. ValueError if `url` is no http or https URL."""
 
     url: str
     parsed: URL = field(init=False)
@@ -209,7 +209,7 @@ class _Connection(asyncio.Protocol):
 
 
 def _status(head: bytes) -> int:
-    """``HTTP/1.1 200 OK``; ValueError for anything else."""
+    """`HTTP/1.1 200 OK`; ValueError for anything else."""
     version, code, *_ = head.split(b"\r\n", 1)[0].split(b" ", 2)
     if not version.startswith(b"HTTP/1."):
         raise ValueError("not HTTP/1")

@@ -34,7 +34,7 @@ class ReplayError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """One car on one space. ``power_w`` delivers ``energy_wh`` by the time the row was done."""
+    """One car on one space. `power_w` delivers `energy_wh` by the time the row was done."""
 
     line: int
     charging_id: str

@@ -77,5 +77,5 @@ def found(by_id: Mapping[str, Item], id_: str) -> Item:
 
 
 def populated(query: Mapping[str, str]) -> frozenset[str]:
-    """``include_chargestation=true`` asks for the object in place of its id."""
+    """`include_chargestation=true` asks for the object in place of its id."""
     return frozenset(name for name in POPULATED if query.get(f"include_{name}") == "true")

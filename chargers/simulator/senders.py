@@ -1,7 +1,7 @@
 """The one webhook endpoint, and the workers that post to it.
 
 eDRV expects status 200; what it does otherwise is documented only as "continuous failure disables
-the endpoint". Tries, back-off and ``Retry-After`` are our choice of a decent sender.
+the endpoint". Tries, back-off and `Retry-After` are our choice of a decent sender.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ SHUTDOWN_S = 0.5
 
 
 class Simulator:
-    """``async with Simulator(options) as sim`` serves until the block ends."""
+    """`async with Simulator(options) as sim` serves until the block ends."""
 
     def __init__(self, options: Options) -> None:
         self.parts = assemble(options)
@@ -82,7 +82,7 @@ class Simulator:
 
 
 async def serve(options: Options) -> None:
-    """Serve until SIGTERM, SIGINT or ``POST /_sim/stop``."""
+    """Serve until SIGTERM, SIGINT or `POST /_sim/stop`."""
     async with Simulator(options) as simulator:
         stopping = simulator.parts.stopping
         loop = asyncio.get_running_loop()

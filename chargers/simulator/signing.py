@@ -1,7 +1,7 @@
-"""The ``edrv-signature`` header, in the two forms eDRV's pages describe.
+"""The `edrv-signature` header, in the two forms eDRV's pages describe.
 
-Newer: ``t=<ms>,v1=<hex>``, HMAC-SHA256 of the raw body, or of ``<t>.<body>``: which of the two is
-in no page, hence the setting. Older: ``sha256=<hex>`` over the payload with escaped Unicode and
+Newer: `t=<ms>,v1=<hex>`, HMAC-SHA256 of the raw body, or of `<t>.<body>`: which of the two is
+in no page, hence the setting. Older: `sha256=<hex>` over the payload with escaped Unicode and
 lowercase hex digits, while the body itself travels unescaped.
 """
 
@@ -18,7 +18,7 @@ NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 
 
 def sign(body: bytes, *, secret: str, at_ms: int, signed_content: str, style: str) -> str:
-    """The header's value for one attempt; ``at_ms`` is the time of the attempt."""
+    """The header's value for one attempt; `at_ms` is the time of the attempt."""
     if style == "legacy":
         return f"sha256={_hmac_hex(secret, escape_unicode(body))}"
     content = body if signed_content == "body" else b"%d.%b" % (at_ms, body)
@@ -26,7 +26,7 @@ def sign(body: bytes, *, secret: str, at_ms: int, signed_content: str, style: st
 
 
 def escape_unicode(body: bytes) -> bytes:
-    r"""A JSON text with everything beyond ASCII as lowercase ``\uXXXX``."""
+    r"""A JSON text with everything beyond ASCII as lowercase `\uXXXX`."""
     return NOT_ASCII.sub(lambda found: json.dumps(found[0])[1:-1], body.decode()).encode()
 
 

@@ -1,8 +1,8 @@
 """What a station answers to a command: one pure decision.
 
 Sources: OCPP 1.6 SetChargingProfile (Accepted, Rejected, NotSupported) and ClearChargingProfile
-(Accepted, Unknown). The shape of a failed action's ``response_data`` is in no page of eDRV's; the
-OCPP status, and ``error`` where no answer came, are our choice.
+(Accepted, Unknown). The shape of a failed action's `response_data` is in no page of eDRV's; the
+OCPP status, and `error` where no answer came, are our choice.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def no_answer() -> Answer:
 
 
 def unsupported(kind: Kind, limit: Limit | None) -> str | None:
-    """Why eDRV's own simulators take no such command (``limit`` None: a clear), if they don't."""
+    """Why eDRV's own simulators take no such command (`limit` None: a clear), if they don't."""
     if kind is not Kind.SIMULATOR:
         return None
     if limit is None:
@@ -51,7 +51,7 @@ def answer(
     has_limit: bool,
     strict_clear: bool,
 ) -> Answer:
-    """What a reachable station says to a set, or to a clear if ``limit`` is None."""
+    """What a reachable station says to a set, or to a clear if `limit` is None."""
     if unsupported(kind, limit):
         return refused("NotSupported")
     if not session_running:  # no running transaction to hang a TxProfile on

@@ -68,7 +68,7 @@ def session_row(world: World, session: Session) -> Json:
 
 
 def limits(world: World, *, ended_too: bool) -> Json:
-    """By session id; with ``ended_too`` every session ever, and the history of its limits."""
+    """By session id; with `ended_too` every session ever, and the history of its limits."""
     if not ended_too:
         return {session.id: session_row(world, session) for session in _open(world)}
     return {
@@ -81,7 +81,7 @@ def limits(world: World, *, ended_too: bool) -> Json:
 
 
 def energy(world: World, sessions: Iterable[Session], *, samples: bool) -> Json:
-    """By session id: true energy and power; samples are ``[at_ms, power_w, energy_wh]``."""
+    """By session id: true energy and power; samples are `[at_ms, power_w, energy_wh]`."""
     return {session.id: _energy(world, session, samples) for session in sessions}
 
 

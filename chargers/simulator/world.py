@@ -1,7 +1,7 @@
 """The simulated world: its stations, its cars, and what each change tells eDRV's subscribers.
 
-A car's life: plugged in (``Created``), ``Started``, a report every 30 simulated seconds, ``Ended``;
-or ``Cancelled`` if it does not start within 120 s. While a station is offline eDRV hears nothing:
+A car's life: plugged in (`Created`), `Started`, a report every 30 simulated seconds, `Ended`;
+or `Cancelled` if it does not start within 120 s. While a station is offline eDRV hears nothing:
 cars go on, reports are lost, and an end is reported once the station is back.
 """
 
@@ -52,7 +52,7 @@ class World:
     def open_session(
         self, connector: Connector, car: Car, *, stored_wh: float, created_ms: int | None = None
     ) -> Session:
-        """A session in status ``Created``; nobody is told."""
+        """A session in status `Created`; nobody is told."""
         assert connector.session is None, "one car at a time"
         created_ms = created_ms or wall_ms()
         draw = Draw(connector.outlet, car, stored_wh=stored_wh, at_s=self.clock.sim_s())
@@ -91,7 +91,7 @@ class World:
         return session
 
     def start(self, session: Session, stay_s: float | None = None) -> None:
-        """The car begins to charge, for ``stay_s`` simulated seconds or until it is unplugged."""
+        """The car begins to charge, for `stay_s` simulated seconds or until it is unplugged."""
         if session.status is not Status.CREATED or session.unplugged:
             return
         session.status, session.started_ms = Status.STARTED, wall_ms()
@@ -158,7 +158,7 @@ class World:
     def apply_limit(
         self, session: Session, limit: Limit | None, *, action_id: str, ignored: bool = False
     ) -> None:
-        """The station has accepted ``limit``; with ``ignored`` it does nothing about it."""
+        """The station has accepted `limit`; with `ignored` it does nothing about it."""
         session.change_limit(limit, at_ms=wall_ms(), action_id=action_id)
         session.ignores_limit = ignored
         session.draw.follow(None if ignored else limit, now_s=self.clock.sim_s())
@@ -198,7 +198,7 @@ class World:
             state_of_charge=draw.state_of_charge,
         )
 
-    # Stations
+    # --- stations -------------------------------------------------------------------------
 
     def set_online(self, station: Station, online: bool) -> None:
         """Connect or disconnect; what happened meanwhile is reported on return."""
@@ -228,7 +228,7 @@ class World:
         connector.updated_ms = connector.station.updated_ms = wall_ms()
         self._tell_station(connector.station, "chargestation.connector_status.updated")
 
-    # Telling
+    # --- telling --------------------------------------------------------------------------
 
     def _tell(self, session: Session, type_: str) -> None:
         self._outbox.emit(

@@ -1,0 +1,57 @@
+"""How things are written for people. A missing reading is a gap, never a zero."""
+
+from __future__ import annotations
+
+from datetime import datetime, tzinfo
+
+from django.utils import timezone
+
+from chargers.electricity import Limit
+
+GAP = "–"
+# How a formula begins.
+FORMULA_BEGINS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def limit_text(limit: Limit | None) -> str:
+    """4,200 W, 16 A, pause (0); a gap for no limit."""
+    return GAP if limit is None else str(limit)
+
+
+def watts_text(power_w: float | None) -> str:
+    """4,200 W."""
+    return GAP if power_w is None else f"{power_w:,.0f} W"
+
+
+def kilowatts_text(power_w: float | None) -> str:
+    """4.2 kW."""
+    return GAP if power_w is None else f"{power_w / 1000:,.1f} kW"
+
+
+def amperes_text(current_a: float | None) -> str:
+    """16.0 A."""
+    return GAP if current_a is None else f"{current_a:,.1f} A"
+
+
+def energy_text(energy_wh: float | None) -> str:
+    """12.50 kWh."""
+    return GAP if energy_wh is None else f"{energy_wh / 1000:,.2f} kWh"
+
+
+def time_text(time: datetime | None, zone: tzinfo | None = None) -> str:
+    """2026-07-01 17:00:05 CEST: in the gateway's zone unless told another."""
+    if time is None:
+        return GAP
+    local = timezone.localtime(time, zone)
+    return f"{local:%Y-%m-%d %H:%M:%S} {local:%Z}"
+
+
+def words(code: str) -> str:
+    """`station_offline` → station offline; a gap for nothing."""
+    return code.replace("_", " ") or GAP
+
+
+def spreadsheet_text(text: str) -> str:
+    """A text for a CSV cell: one that a spreadsheet would take for a formula is marked as text
+    (OWASP: CSV injection)."""
+    return f"'{text}" if text.startswith(FORMULA_BEGINS) else text
