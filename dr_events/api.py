@@ -1,17 +1,18 @@
-"""The REST interface: DESIGN's public contract under /api/v1/. Each view makes one domain call."""
+"""The REST interface, a public contract, under /api/v1/. Each view makes one domain call."""
 
 from __future__ import annotations
 
 from typing import Any, ClassVar, TypeVar
 from uuid import UUID
 
-from django.db.models import Prefetch, Q, QuerySet
+from django.db.models import Prefetch, QuerySet
 from django.http import StreamingHttpResponse
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import generics, mixins, viewsets
 from rest_framework.decorators import action
+from rest_framework.exceptions import NotFound
 from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -19,7 +20,7 @@ from rest_framework.response import Response
 from chargers.audit import Actor
 from chargers.models import ChargeStation, Session, Site
 from chargers.problems import Problem
-from dr_events import explanation, figures, intake, preview, reports, scope
+from dr_events import downloads, explanation, figures, intake, preview, reports
 from dr_events.declarations import AmendmentShape, DeclarationShape
 from dr_events.filters import (
     ChargeStationFilter,
@@ -47,12 +48,34 @@ REPORT_FORMATS_TO_COME = ("xlsx", "pdf", "parquet")
 
 
 class Pages(CursorPagination):
-    """Cursor pages: `next` and `previous` are complete addresses."""
+    """Cursor pages: `next` and `previous` are complete addresses. A page size or a cursor that
+    makes no sense is refused, not guessed at."""
 
     page_size = 100
     max_page_size = 1000
     page_size_query_param = "page_size"
     ordering: Any = "id"
+
+    def get_page_size(self, request: Request) -> int:
+        asked = request.query_params.get("page_size")
+        if asked is None:
+            return self.page_size
+        if not (asked.isascii() and asked.isdigit() and 1 <= int(asked[:9]) <= self.max_page_size):
+            raise Problem(400, "invalid", f"must be 1 to {self.max_page_size}", field="page_size")
+        return int(asked)
+
+    def decode_cursor(self, request: Request) -> Any:
+        try:
+            return super().decode_cursor(request)
+        except NotFound as error:
+            raise Problem(400, "invalid", "is no cursor of this list", field="cursor") from error
+
+    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
+        parameters: list[dict[str, Any]] = super().get_schema_operation_parameters(view)
+        for parameter in parameters:
+            if parameter["name"] == self.page_size_query_param:
+                parameter["schema"] |= {"minimum": 1, "maximum": self.max_page_size}
+        return parameters
 
 
 class NewestFirst(Pages):
@@ -162,21 +185,14 @@ class EventViewSet(
         """The auditor's export: one row a participation."""
         format_ = _report_format(request)
         event = self.get_object()
-        content = reports.export(event, format_, actor=actor_of(request), now=timezone.now())
-        return StreamingHttpResponse(
-            content,
-            content_type=reports.FORMATS[format_].content_type,
-            headers={"Content-Disposition": f'attachment; filename="event-{event.id}.{format_}"'},
-        )
+        return downloads.report(event, format_, actor=actor_of(request), now=timezone.now())
 
 
 def detail(event: Event) -> dict[str, Any]:
     """One event as REST shows it, counts and warnings included."""
     counts = figures.counts_of([event.id])
     targets = list(event.targets.values_list("type", "value"))
-    warnings = (
-        [] if event.is_over else preview.warnings_for(targets, len(scope.sessions_of(targets)))
-    )
+    warnings = [] if event.is_over else preview.warnings_for(targets)
     return EventDetail(event, context={"counts": counts, "warnings": warnings}).data
 
 
@@ -227,15 +243,14 @@ class FleetViewSet(
     """Things that are known by our id and by eDRV's; either finds them."""
 
     pagination_class = Pages
-    lookup_value_regex = "[^/]{1,64}"
     required_alternate_scopes: ClassVar = {"GET": [["fleet:read"]]}
 
     def get_object(self) -> FleetModel:
         wanted = self.kwargs["pk"]
-        known = Q(external_id=wanted)
-        if wanted.isascii() and wanted.isdigit() and len(wanted) <= 18:
-            known |= Q(pk=int(wanted))
-        found = self.get_queryset().filter(known).order_by("id").first()
+        # PostgreSQL knows no NUL, so nothing is known by one.
+        found = None if "\x00" in wanted else self.get_queryset().filter(external_id=wanted).first()
+        if found is None and wanted.isascii() and wanted.isdigit() and len(wanted) <= 18:
+            found = self.get_queryset().filter(pk=int(wanted)).first()
         if found is None:
             raise Problem(404, "not_found", f"Nothing is known as {wanted}.")
         return found

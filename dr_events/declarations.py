@@ -14,8 +14,9 @@ import orjson
 from rest_framework import serializers
 
 from chargers.electricity import BelowMinimum, Limit, Unit
+from chargers.models import UNITS
 from dr_events.fields import Duration, Flag, Instant, Number, Strict, Text, WholeNumber
-from dr_events.models import Event, EventTarget
+from dr_events.models import BELOW_MINIMUM, Event, EventTarget
 
 # Above every charging standard in sight: the Megawatt Charging System ends at 3.75 MW, 3,000 A.
 MAX_LIMIT_W = 4_000_000
@@ -44,6 +45,10 @@ class Declaration:
     targets: tuple[tuple[str, str], ...]
     test: bool
 
+    def end(self, starts_at: datetime) -> datetime | None:
+        """When an event ends that starts then; None for until ended."""
+        return starts_at + self.duration if self.duration else self.ends_at
+
     def digest(self) -> str:
         """The same for two declarations that say the same."""
         said = {name: getattr(self, name) for name in self.__slots__}
@@ -53,8 +58,10 @@ class Declaration:
 
 
 class LimitShape(Strict):
+    """How much, and of what."""
+
     kind = serializers.ChoiceField(choices=Event.LimitKind.choices)
-    unit = serializers.ChoiceField(choices=[(unit.value, unit.value) for unit in Unit])
+    unit = serializers.ChoiceField(choices=UNITS)
     value = Number(min_value=0, help_text="Watts, or amperes per phase. 0 pauses the session.")
 
     def validate_kind(self, kind: str) -> str:
@@ -72,6 +79,8 @@ class LimitShape(Strict):
 
 
 class TargetShape(Strict):
+    """Whom: everything, a place in the grid by its name, or one of eDRV's things by its id."""
+
     type = serializers.ChoiceField(choices=EventTarget.Type.choices)
     value = Text(
         required=False, allow_null=True, max_length=64, help_text="None for the type `all`."
@@ -105,11 +114,13 @@ class EventShape(Strict):
     duration = Duration(required=False, allow_null=True, help_text="Instead of ends_at.")
     limit = LimitShape()
     below_minimum = serializers.ChoiceField(
-        choices=[(choice.value, choice.value) for choice in BelowMinimum],
+        choices=BELOW_MINIMUM,
         required=False,
         help_text="AC cannot be held between 0 and 6 A: pause such a session, or let it have 6 A.",
     )
-    targets = serializers.ListField(child=TargetShape(), allow_empty=False, max_length=MAX_TARGETS)
+    targets = serializers.ListField(
+        child=TargetShape(), allow_empty=False, min_length=1, max_length=MAX_TARGETS
+    )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if attrs.get("ends_at") is not None and attrs.get("duration") is not None:
@@ -130,18 +141,26 @@ class DeclarationShape(EventShape):
     )
     test = Flag(required=False, help_text="A drill: real limits, marked as a test.")
 
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        attrs = super().validate(attrs)
-        now = self.context["now"]
-        starts_at = attrs.get("starts_at")
-        if starts_at is not None:
-            check_start(starts_at, now=now)
-        check_end(attrs.get("ends_at"), starts_at=starts_at or now, now=now)
-        return attrs
-
 
 class AmendmentShape(EventShape):
-    """The body of `PATCH events/{id}/`: what is left out stays as it is."""
+    """The body of `PATCH events/{id}/`: what is left out stays as it is. What is given is given
+    whole: half a limit would be taken for another unit's."""
+
+    def get_fields(self) -> dict[str, Any]:
+        fields = super().get_fields()
+        for field in fields.values():
+            field.required = False
+        return fields
+
+
+def check_period(declaration: Declaration, *, now: datetime) -> None:
+    """Raises ValidationError for times that a new event cannot have; one that was declared before
+    and is declared again may have become old."""
+    if declaration.starts_at is not None:
+        check_start(declaration.starts_at, now=now)
+    starts_at = declaration.starts_at or now
+    field = "duration" if declaration.duration else "ends_at"
+    check_end(declaration.end(starts_at), starts_at=starts_at, now=now, field=field)
 
 
 def check_start(starts_at: datetime, *, now: datetime) -> None:
@@ -154,23 +173,33 @@ def check_start(starts_at: datetime, *, now: datetime) -> None:
         )
 
 
-def check_end(ends_at: datetime | None, *, starts_at: datetime, now: datetime) -> None:
-    """Raises ValidationError for an end that is past or not after the start."""
+def check_end(
+    ends_at: datetime | None, *, starts_at: datetime, now: datetime, field: str = "ends_at"
+) -> None:
+    """Raises ValidationError, naming `field`, for an end that is past or not after the start."""
     if ends_at is None:
         return
     if ends_at <= now:
-        raise serializers.ValidationError({"ends_at": "is in the past"}, code="past")
+        verb = "is" if field == "ends_at" else "ends"
+        raise serializers.ValidationError({field: f"{verb} in the past"}, code="past")
     if ends_at <= starts_at:
-        raise serializers.ValidationError({"ends_at": "is not after starts_at"}, code="order")
+        raise serializers.ValidationError({field: "is not after starts_at"}, code="order")
     if ends_at > now + MAX_AHEAD:
         raise serializers.ValidationError(
-            {"ends_at": f"is more than {MAX_AHEAD.days} days ahead"}, code="too_far"
+            {field: f"is more than {MAX_AHEAD.days} days ahead"}, code="too_far"
         )
 
 
-def read_declaration(data: Any, *, now: datetime) -> Declaration:
+def read_new(data: Any, *, now: datetime) -> Declaration:
+    """A Declaration that could be declared now. Raises rest_framework's ValidationError."""
+    declaration = read_declaration(data)
+    check_period(declaration, now=now)
+    return declaration
+
+
+def read_declaration(data: Any) -> Declaration:
     """A Declaration from JSON-like data. Raises rest_framework's ValidationError."""
-    shape = DeclarationShape(data=data, context={"now": now})
+    shape = DeclarationShape(data=data)
     shape.is_valid(raise_exception=True)
     said = shape.validated_data
     return Declaration(
@@ -190,12 +219,13 @@ def read_declaration(data: Any, *, now: datetime) -> Declaration:
 
 def read_amendment(data: Any) -> dict[str, Any]:
     """What an amendment says, validated field by field. Raises ValidationError."""
-    shape = AmendmentShape(data=data, partial=True)
+    shape = AmendmentShape(data=data)
     shape.is_valid(raise_exception=True)
     return dict(shape.validated_data)
 
 
 def read_limit(said: dict[str, Any]) -> Limit:
+    """A Limit from a LimitShape's data."""
     return Limit(Unit(said["unit"]), said["value"])
 
 

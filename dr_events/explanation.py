@@ -12,6 +12,8 @@ from dr_events.planner import Order, Plan
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
+    """`plan` is the planner's; None where no planning was needed to know."""
+
     plan: Plan | None
     text: str
 
@@ -39,7 +41,8 @@ def explain(session: Session) -> Explanation:
         return Explanation(None, f"No event limits it: {car.exempt_reason.replace('_', ' ')}.")
     plan = planner.plan(orders, [car])[0]
     if plan.binding is None or plan.limit is None:
-        return Explanation(plan, "No running event aims at it.")
+        lifting = " The limit it had is still being lifted." if session.may_be_limited else ""
+        return Explanation(plan, f"No running event aims at it.{lifting}")
     return Explanation(plan, _arithmetic(orders[plan.binding], plan, car.circuit))
 
 
@@ -52,14 +55,14 @@ def _arithmetic(order: Order, plan: Plan, circuit: Circuit) -> str:
     if plan.runners_up:
         others = len(plan.runners_up)
         more = "s" if others > 1 else ""
-        sentences.append(f"{others} other event{more} would ask less, or counts less.")
+        sentences.append(f"{others} other event{more} would allow more, or counts less.")
     return " ".join(sentences)
 
 
 def _conversion(limit: Limit, circuit: Circuit) -> str:
     if circuit.is_dc or limit.is_pause:
         return ""
-    volts = f"{plain_number(circuit.voltage_v)} V x {circuit.phases} phase"
+    volts = f"{plain_number(circuit.voltage_v)} V × {circuit.phases} phase"
     volts += "s" if circuit.phases > 1 else ""
     return f": {circuit.amperes(limit):.1f} A at {volts}, {circuit.watts(limit):,.0f} W"
 

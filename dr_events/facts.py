@@ -21,6 +21,7 @@ def orders() -> dict[UUID, Order]:
 
 
 def order_of(event: Event) -> Order:
+    """An event as the planner sees it."""
     return Order(
         event_id=event.id,
         label=event.label,

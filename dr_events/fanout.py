@@ -7,7 +7,7 @@ commands are on the wire while the rest is still being planned.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -56,7 +56,15 @@ def plan_events(*, now: datetime) -> None:
     for event in waiting.order_by(F("priority").asc(nulls_last=True), "declared_at"):
         with sql.only_one(f"event:{event.id}") as had:
             if had:
-                plan_event(event, now=now)
+                _plan_or_log(event, now)
+
+
+def _plan_or_log(event: Event, now: datetime) -> None:
+    """One event that cannot be planned must not keep the others from it."""
+    try:
+        plan_event(event, now=now)
+    except Exception:
+        log.exception("event.not_planned", event_id=str(event.id))
 
 
 def plan_event(event: Event, *, now: datetime) -> None:
@@ -86,13 +94,17 @@ def _take_in(event_id: UUID, session_ids: Sequence[int], now: datetime) -> None:
 
 
 def _let_go(event_id: UUID, now: datetime, *, keep: Sequence[int]) -> None:
-    """Release whoever takes part without being aimed at, until nobody is left."""
+    """Release whoever takes part without being aimed at, until nobody is left. Cars that came
+    after `keep` was read are looked at again, since only now nobody else can plan."""
+    staying = list(keep)
     while True:
         with transaction.atomic():
             sql.one_at_a_time(PLANNING)
-            leaving = sql.ids(_LEAVING, {"event": event_id, "keep": list(keep), "most": CHUNK})
-            release({(event_id, session_id) for session_id in leaving}, now=now)
-        if len(leaving) < CHUNK:
+            found = sql.ids(_LEAVING, {"event": event_id, "keep": staying, "most": CHUNK})
+            aimed_at = scope.pairs_for(found)
+            release({(event_id, session_id) for session_id in found} - aimed_at, now=now)
+            staying += [session_id for event, session_id in aimed_at if event == event_id]
+        if len(found) < CHUNK:
             return
 
 
@@ -109,6 +121,8 @@ def release(pairs: Iterable[tuple[UUID, int]], *, now: datetime) -> None:
     event_ids, session_ids = sql.columns(sorted(pairs), 2)
     if not session_ids:
         return
+    # A claim between reading whether a limit may be there and wanting it gone would go unproven.
+    sql.lock_sessions(session_ids)
     judgement.refresh(session_ids, now=now)
     sql.run(_RELEASE, {"events": event_ids, "sessions": session_ids, "now": now})
     plan_sessions(session_ids, now=now)
@@ -120,15 +134,25 @@ def plan_sessions(session_ids: Iterable[int], *, now: datetime) -> None:
     """Plan these sessions, record what is wanted of each, and ring for the dispatcher. Holds
     PLANNING."""
     memberships = facts.memberships(session_ids)
-    cars = [
-        found.car(memberships.get(found.session_id, ())) for found in facts.of_sessions(session_ids)
-    ]
+    known = facts.of_sessions(session_ids)
+    cars = [found.car(memberships.get(found.session_id, ())) for found in known]
     plans = planner.plan(facts.orders(), cars)
     _write_plans(plans, now)
-    changed = limits.want([_want(plan) for plan in plans], now=now)
+    changed = set(limits.want([_want(plan) for plan in plans], now=now))
     judgement.refresh(memberships, now=now)
     if changed:
+        _log_wanted(plans, {found.session_id: found.external_id for found in known}, changed)
         dispatch_bell.ring()
+
+
+def _log_wanted(plans: Sequence[Plan], names: Mapping[int, str], changed: set[int]) -> None:
+    by_event: dict[UUID | None, list[str]] = {}
+    for plan in plans:
+        if plan.session_id in changed:
+            by_event.setdefault(plan.binding, []).append(names[plan.session_id])
+    for event_id, sessions in by_event.items():
+        what = "limits.set" if event_id else "limits.lifted"
+        log.info(what, event_id=event_id and str(event_id), sessions=sessions)
 
 
 def _want(plan: Plan) -> Want:
@@ -156,9 +180,9 @@ def restore(session_ids: Sequence[int]) -> None:
 
 def finish_events(*, now: datetime) -> None:
     """End the events that are restoring and have nobody left to restore."""
-    for event_id in sql.rows(_RESTORED_EVENTS):
+    for event in sql.rows(_RESTORED_EVENTS):
         with suppress(lifecycle.IllegalTransition):
-            lifecycle.finish(event_id["id"], now=now)
+            lifecycle.finish(event["id"], now=now)
 
 
 _LEAVING = """
@@ -183,14 +207,16 @@ _ENLIST = """
      WHERE participation.released_at IS NOT NULL
 """
 
-# Whoever was still waiting for an answer is counted as ended: nothing is known of it any more.
+# Whoever never had an answer is counted as ended: nothing is known of it any more. Whoever had one
+# and was still waiting for the answer to a change was confirmed at what it had before.
 _RELEASE = """
     UPDATE dr_events_participation AS participation
        SET released_at = %(now)s, binding = FALSE, next_attempt_at = NULL,
            was_limited = session.may_be_limited OR (
                session.ended_at IS NOT NULL AND participation.confirmed_unit IS NOT NULL),
-           state = CASE WHEN gone.reason <> 'event_ended' OR state = 'pending' THEN 'ended'
-                        ELSE state END,
+           state = CASE WHEN gone.reason <> 'event_ended' THEN 'ended'
+                        WHEN state = 'pending' AND accepted_at IS NOT NULL THEN 'confirmed'
+                        WHEN state = 'pending' THEN 'ended' ELSE state END,
            reason = CASE WHEN gone.reason <> 'event_ended' THEN gone.reason
                          WHEN state = 'pending' THEN 'event_ended_before_answer'
                          ELSE participation.reason END
@@ -225,6 +251,7 @@ _WRITE_PLANS = """
       FROM unnest(%s::bigint[], %s::text[], %s::float8[], %s::uuid[])
         AS plan (session_id, unit, value, event_id)
      WHERE participation.session_id = plan.session_id AND participation.released_at IS NULL
+       AND participation.event_id IN (SELECT id FROM dr_events_event WHERE status = 'active')
        AND (participation.wanted_unit, participation.wanted_value, participation.binding)
            IS DISTINCT FROM (plan.unit, plan.value,
                              participation.event_id IS NOT DISTINCT FROM plan.event_id)

@@ -14,7 +14,6 @@ from rest_framework import serializers
 MAX_DURATION = timedelta(days=366)
 
 
-@extend_schema_field({"type": "string", "minLength": 1})
 class Text(serializers.CharField):
     """A string that says something, of characters PostgreSQL can hold."""
 

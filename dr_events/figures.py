@@ -32,6 +32,8 @@ class Counts:
 def counts_of(event_ids: Iterable[UUID]) -> dict[UUID, Counts]:
     """Counts by event; all zero for events without participations."""
     wanted = list(event_ids)
+    if not wanted:
+        return {}
     counted = {row.pop("event_id"): Counts(**row) for row in sql.rows(_COUNTS, [wanted])}
     return {event_id: counted.get(event_id, Counts()) for event_id in wanted}
 
@@ -60,7 +62,9 @@ _COUNTS = """
            count(*) FILTER (WHERE state = 'unreachable') AS unreachable,
            count(*) FILTER (WHERE state = 'exempt') AS exempt,
            count(*) FILTER (WHERE state = 'ended') AS ended,
-           count(complied_at) AS complied, count(restored_at) AS restored
+           count(complied_at) FILTER (
+               WHERE state NOT IN ('pending', 'failed', 'unreachable')) AS complied,
+           count(restored_at) AS restored
       FROM dr_events_participation WHERE event_id = ANY(%s) GROUP BY event_id
 """
 

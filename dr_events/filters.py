@@ -2,19 +2,75 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import Any
+
 import django_filters
+from django import forms
 from django.db.models import QuerySet
+from rest_framework import serializers
 
 from chargers.models import ChargeStation, Session, Site
+from dr_events.fields import Instant
 from dr_events.models import Event, EventTarget, Participation
 
 
-class EventFilter(django_filters.FilterSet):
+class TruthField(forms.Field):
+    """true or false; anything else is refused rather than taken for "no matter which"."""
+
+    def to_python(self, value: Any) -> bool | None:
+        if value is None:
+            return None
+        if str(value).lower() not in ("true", "false"):
+            raise forms.ValidationError("must be true or false", code="invalid")
+        return str(value).lower() == "true"
+
+
+class TruthFilter(django_filters.BooleanFilter):
+    field_class = TruthField
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, widget=forms.TextInput, **kwargs)
+
+
+class InstantField(forms.Field):
+    """A time with its offset, as everywhere else."""
+
+    def to_python(self, value: Any) -> datetime | None:
+        if value is None:
+            return None
+        try:
+            return Instant().to_internal_value(value)
+        except serializers.ValidationError as error:
+            details: Any = error.get_full_details()
+            reason = details[0]
+            raise forms.ValidationError(str(reason["message"]), code=reason["code"]) from error
+
+
+class InstantFilter(django_filters.IsoDateTimeFilter):
+    field_class = InstantField
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, widget=forms.TextInput, **kwargs)
+
+
+class Filters(django_filters.FilterSet):
+    """Refuses an empty value, which would be taken for no filter at all."""
+
+    def is_valid(self) -> bool:
+        data = self.data or {}
+        for name in self.filters:
+            if data.get(name) == "" and name not in self.form.errors:
+                self.form.add_error(name, forms.ValidationError("must not be empty", code="empty"))
+        return bool(super().is_valid())
+
+
+class EventFilter(Filters):
     status = django_filters.MultipleChoiceFilter(choices=Event.Status.choices)
     external_id = django_filters.CharFilter()
-    test = django_filters.BooleanFilter()
-    starts_after = django_filters.IsoDateTimeFilter("starts_at", lookup_expr="gte")
-    starts_before = django_filters.IsoDateTimeFilter("starts_at", lookup_expr="lt")
+    test = TruthFilter()
+    starts_after = InstantFilter("starts_at", lookup_expr="gte")
+    starts_before = InstantFilter("starts_at", lookup_expr="lt")
     target_type = django_filters.ChoiceFilter(
         "targets__type", choices=EventTarget.Type.choices, distinct=True
     )
@@ -25,19 +81,19 @@ class EventFilter(django_filters.FilterSet):
         fields: tuple[str, ...] = ()
 
 
-class ParticipationFilter(django_filters.FilterSet):
+class ParticipationFilter(Filters):
     state = django_filters.MultipleChoiceFilter(choices=Participation.State.choices)
     reason = django_filters.CharFilter()
     site = django_filters.CharFilter("session__chargestation__site__external_id")
     session = django_filters.CharFilter("session__external_id")
-    joined_late = django_filters.BooleanFilter()
+    joined_late = TruthFilter()
 
     class Meta:
         model = Participation
         fields: tuple[str, ...] = ()
 
 
-class SiteFilter(django_filters.FilterSet):
+class SiteFilter(Filters):
     external_id = django_filters.CharFilter()
     grid_zone = django_filters.CharFilter()
     substation = django_filters.CharFilter()
@@ -48,24 +104,24 @@ class SiteFilter(django_filters.FilterSet):
         fields: tuple[str, ...] = ()
 
 
-class ChargeStationFilter(django_filters.FilterSet):
+class ChargeStationFilter(Filters):
     external_id = django_filters.CharFilter()
     site = django_filters.CharFilter("site__external_id")
     feeder = django_filters.CharFilter("site__feeder")
-    online = django_filters.BooleanFilter()
+    online = TruthFilter()
 
     class Meta:
         model = ChargeStation
         fields: tuple[str, ...] = ()
 
 
-class SessionFilter(django_filters.FilterSet):
+class SessionFilter(Filters):
     external_id = django_filters.CharFilter()
     status = django_filters.MultipleChoiceFilter(choices=Session.Status.choices)
     site = django_filters.CharFilter("chargestation__site__external_id")
     chargestation = django_filters.CharFilter("chargestation__external_id")
     feeder = django_filters.CharFilter("chargestation__site__feeder")
-    limited = django_filters.BooleanFilter(
+    limited = TruthFilter(
         method="filter_limited", help_text="Sessions on which a limit is, or may be, in force."
     )
 

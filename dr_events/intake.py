@@ -6,6 +6,7 @@ Each is one transaction: the event, its audit row and the bell, or nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -43,9 +44,10 @@ def declare(
     Raises ValidationError, naming every wrong field, or Problem 409 where the key or the
     external id already stands for something else.
     """
-    declaration = declarations.read_declaration(data, now=now)
+    declaration = declarations.read_declaration(data)
     known = _known(declaration, actor, idempotency_key)
     if known is None:
+        declarations.check_period(declaration, now=now)
         try:
             return Declared(_create(declaration, actor, now, idempotency_key), created=True)
         except IntegrityError:
@@ -53,6 +55,7 @@ def declare(
             known = _known(declaration, actor, idempotency_key)
             if known is None:
                 raise
+    _bind(known, idempotency_key)
     return Declared(known, created=False)
 
 
@@ -74,6 +77,14 @@ def _known(declaration: Declaration, actor: Actor, idempotency_key: str | None) 
     return next((event for event in found.values() if event is not None), None)
 
 
+def _bind(event: Event, idempotency_key: str | None) -> None:
+    """A key that was answered with an event found by its external id stands for it from now on."""
+    if idempotency_key is not None and event.idempotency_key is None:
+        # Another declaration may have taken the key at this very moment.
+        with suppress(IntegrityError), transaction.atomic():
+            Event.objects.filter(pk=event.pk).update(idempotency_key=idempotency_key)
+
+
 @transaction.atomic
 def _create(
     declaration: Declaration, actor: Actor, now: datetime, idempotency_key: str | None
@@ -86,7 +97,7 @@ def _create(
         test=declaration.test,
         priority=declaration.priority,
         starts_at=starts_at,
-        ends_at=starts_at + declaration.duration if declaration.duration else declaration.ends_at,
+        ends_at=declaration.end(starts_at),
         limit_unit=declaration.limit.unit,
         limit_value=declaration.limit.value,
         below_minimum=declaration.below_minimum,
@@ -151,8 +162,8 @@ def _apply_period(event: Event, changes: dict[str, Any], now: datetime) -> None:
         event.starts_at = starts_at
     if changes.get("duration") is not None:
         event.ends_at = event.starts_at + changes["duration"]
-    elif "ends_at" in changes:
-        event.ends_at = changes["ends_at"]
+    elif "ends_at" in changes or "duration" in changes:
+        event.ends_at = changes.get("ends_at")
     if {"starts_at", "ends_at", "duration"} & set(changes):
         declarations.check_end(event.ends_at, starts_at=event.starts_at, now=now)
 

@@ -51,6 +51,7 @@ class Standing:
     binding: bool = True
     command_state: str | None = None
     command_reason: str = ""
+    rejections: int = 0
     accepted_at: datetime | None = None
     limit_w: float | None = None
     power_w: float | None = None
@@ -61,6 +62,8 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
+    """Where a participation stands, and when it was accepted, complied, went over its limit."""
+
     state: State
     reason: str = ""
     accepted_at: datetime | None = None
@@ -76,12 +79,14 @@ def judge(standing: Standing, *, tolerance: Tolerance, now: datetime) -> Judgeme
         return _judge_metering(standing, tolerance, now)
     reason = standing.command_reason
     if reason in REJECTIONS:
-        return Judgement(State.FAILED, reason)
+        # One rejection may only mean that the station speaks in the other unit.
+        final = standing.rejections > 1 or standing.command_state == Command.State.REJECTED
+        return Judgement(State.FAILED if final else State.PENDING, reason)
     return Judgement(State.UNREACHABLE if reason else State.PENDING, reason)
 
 
 def _judge_metering(standing: Standing, tolerance: Tolerance, now: datetime) -> Judgement:
-    complied_at, over_since = standing.complied_at, standing.over_limit_since
+    complied_at, over_since = _since_acceptance(standing), standing.over_limit_since
     if _is_metered_since_acceptance(standing):
         assert standing.power_w is not None
         assert standing.limit_w is not None
@@ -92,6 +97,12 @@ def _judge_metering(standing: Standing, tolerance: Tolerance, now: datetime) -> 
     late = over_since is not None and now - over_since >= tolerance.patience
     reason = "non_responsive" if late else "" if standing.binding else "outranked"
     return Judgement(State.CONFIRMED, reason, standing.accepted_at, complied_at, over_since)
+
+
+def _since_acceptance(standing: Standing) -> datetime | None:
+    """When it complied with this limit; with an earlier one is not enough."""
+    at, accepted_at = standing.complied_at, standing.accepted_at
+    return at if at is not None and accepted_at is not None and at >= accepted_at else None
 
 
 def _is_metered_since_acceptance(standing: Standing) -> bool:
@@ -124,6 +135,7 @@ def _standing(row: Mapping[str, Any]) -> Standing:
         binding=row["binding"],
         command_state=row["command_state"],
         command_reason=row["command_reason"] or "",
+        rejections=row["command_rejections"] or 0,
         accepted_at=row["command_accepted_at"],
         limit_w=_limit_w(row, limit),
         power_w=_power_w(row),
@@ -147,6 +159,8 @@ def _power_w(row: Mapping[str, Any]) -> float | None:
 
 
 def _record(row: Mapping[str, Any], judgement: Judgement) -> tuple[Any, ...]:
+    """What was accepted and complied with stays on record when another limit is wanted."""
+    is_confirmed = judgement.state is State.CONFIRMED
     unsettled = row["command_state"] in Command.UNSETTLED
     return (
         row["id"],
@@ -157,8 +171,8 @@ def _record(row: Mapping[str, Any], judgement: Judgement) -> tuple[Any, ...]:
         row["sent_attempts"],
         row["command_next_attempt_at"] if unsettled else None,
         row["command_first_sent_at"],
-        judgement.accepted_at,
-        judgement.complied_at,
+        judgement.accepted_at if is_confirmed else row["accepted_at"],
+        judgement.complied_at if is_confirmed else row["complied_at"],
         judgement.over_limit_since,
     )
 
@@ -182,6 +196,7 @@ _STANDINGS = f"""
            session.metered_at,
            command.state AS command_state, command.reason AS command_reason,
            command.accepted_at AS command_accepted_at,
+           command.rejections AS command_rejections,
            command.next_attempt_at AS command_next_attempt_at,
            sent.attempts AS sent_attempts, sent.first_sent_at AS command_first_sent_at,
            {circuits.EXEMPT_REASON} AS exempt_reason,
@@ -191,6 +206,7 @@ _STANDINGS = f"""
       {circuits.JOINS}
       LEFT JOIN chargers_command AS command
         ON command.session_id = session.id AND command.generation = session.generation
+      JOIN dr_events_event AS event ON event.id = participation.event_id
       LEFT JOIN LATERAL (
            SELECT COALESCE(sum(mine.attempts), 0)::int AS attempts,
                   min(mine.first_sent_at) AS first_sent_at
@@ -198,6 +214,8 @@ _STANDINGS = f"""
             WHERE mine.session_id = session.id
               AND mine.generation > participation.joined_generation) AS sent ON TRUE
      WHERE participation.session_id = ANY(%s) AND participation.released_at IS NULL
+       -- The end of all limits is no limit of an event's that is over.
+       AND (event.status = 'active' OR command.kind = 'set')
 """
 
 _WRITE = """

@@ -14,12 +14,15 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import structlog
 from django.db import transaction
 from django.db.models import F
 
 from chargers import audit
 from chargers.audit import Actor
 from dr_events.models import Event
+
+log = structlog.get_logger(__name__)
 
 Status = Event.Status
 
@@ -29,7 +32,6 @@ class IllegalTransition(Exception):
 
     def __init__(self, event_id: UUID, wanted: str, found: str | None) -> None:
         super().__init__(f"event {event_id} is {found or 'unknown'}: cannot become {wanted}")
-        self.found = found
 
 
 def activate(event_id: UUID, *, now: datetime) -> None:
@@ -81,3 +83,4 @@ def _move(
             before={"status": before},
             after={"status": after},
         )
+    log.info(f"event.{after}", event_id=str(event_id), actor=actor.name)

@@ -12,6 +12,8 @@ from django.db.models import F, Q
 from chargers.electricity import BelowMinimum, Limit, Unit
 from chargers.models import UNITS, Session, as_limit
 
+BELOW_MINIMUM = [(choice.value, choice.value) for choice in BelowMinimum]
+
 
 class Event(models.Model):
     """One demand-response order: whom, how much, from when to when, how important.
@@ -27,6 +29,8 @@ class Event(models.Model):
         RESTORING = "restoring"
         COMPLETED = "completed"
         CANCELLED = "cancelled"
+
+    UNFINISHED = (Status.SCHEDULED, Status.ACTIVE, Status.RESTORING)
 
     class LimitKind(models.TextChoices):
         PER_SESSION = "per_session", "each session"
@@ -57,7 +61,7 @@ class Event(models.Model):
     limit_value = models.FloatField(help_text="Watts, or amperes per phase. 0 is a pause.")
     below_minimum = models.CharField(
         max_length=8,
-        choices=[(choice.value, choice.value) for choice in BelowMinimum],
+        choices=BELOW_MINIMUM,
         default=BelowMinimum.PAUSE,
         help_text="What becomes of a limit below 6 A, which AC cannot signal: a pause, or 6 A.",
     )
@@ -126,6 +130,7 @@ class Event(models.Model):
 
     @property
     def is_over(self) -> bool:
+        """Whether it is too late to amend or stop it: its limits are gone, or being lifted."""
         return self.status not in (Event.Status.SCHEDULED, Event.Status.ACTIVE)
 
     @property
@@ -171,7 +176,7 @@ class EventTarget(models.Model):
 
 class Participation(models.Model):
     """One session in one event: what was wanted, what was confirmed, what was metered, how it
-    ended. Written by `fanout` and `reconciliation` only.
+    ended. Written by `fanout` and `judgement` only.
 
     It runs until `released_at`: the event ended, no longer aims at the session, or the session
     left. `restored_at` is the proof that no limit of this event is left on it.
@@ -244,7 +249,7 @@ class Participation(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"session {self.session_id} in event {self.event_id}"
+        return f"session {self.session} in {self.event.label}"
 
     @property
     def wanted(self) -> Limit | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -92,20 +92,25 @@ class Preview:
 
 def preview(data: Any, *, now: datetime) -> Preview:
     """What declaring `data` now would do. Changes nothing. Raises ValidationError."""
-    declaration = declarations.read_declaration(data, now=now)
-    order = _order(declaration, now)
-    session_ids = scope.sessions_of(declaration.targets)
+    declaration = declarations.read_new(data, now=now)
+    return of_order(_order(declaration, now), declaration.targets)
+
+
+def of_order(order: Order, targets: Sequence[tuple[str, str]]) -> Preview:
+    """What an order would do beside the active events; one of those with the same id gives way
+    to it."""
+    session_ids = scope.sessions_of(targets)
     memberships = facts.memberships(session_ids)
     orders = {**facts.orders(), order.event_id: order}
     known = {found.session_id: found for found in facts.of_sessions(session_ids)}
     cars = [
-        known[session_id].car([*memberships.get(session_id, ()), order.event_id])
+        known[session_id].car([*{*memberships.get(session_id, ()), order.event_id}])
         for session_id in session_ids
         if session_id in known
     ]
     plans = planner.plan(orders, cars)
     lines = [_line(known[plan.session_id], plan, order) for plan in plans]
-    return Preview(lines, warnings_for(declaration.targets, len(lines)))
+    return Preview(lines, warnings_for(targets))
 
 
 def _order(declaration: Declaration, now: datetime) -> Order:
@@ -126,18 +131,17 @@ def _line(found: Facts, plan: Plan, order: Order) -> Line:
     return Line(found, plan, found.wanted_cause, cannot)
 
 
-def warnings_for(
-    targets: Iterable[tuple[str, str]], sessions_in_scope: int
-) -> list[dict[str, str]]:
+def warnings_for(targets: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
     """What about a scope may not be as it was meant."""
+    targets = list(targets)
     warnings = [
         {
             "code": "target_unknown",
             "detail": f"Nothing in the fleet is known as {type_} {value}.".replace(" .", "."),
         }
-        for type_, value in scope.unmatched(list(targets))
+        for type_, value in scope.unmatched(targets)
     ]
-    if not sessions_in_scope:
+    if scope.is_empty(targets):
         warnings.append(
             {"code": "scope_empty", "detail": "No car is charging in this scope right now."}
         )

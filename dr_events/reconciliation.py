@@ -3,25 +3,30 @@ turn, whenever a bell rings. Idempotent; two at once do no harm."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.utils import timezone
 
-from chargers import news, sql, upkeep
+from chargers import inventory, news, sql, upkeep
 from chargers.models import Heartbeat
 from dr_events import fanout, judgement, scope
 from dr_events.models import Participation
 
 SWEPT = "sweep"
 NEWS_BATCH = 1000
+# No sweep for so long is an outage.
+OUTAGE_S = 15
 
 
 def sweep(*, now: datetime) -> None:
-    """One turn of the loop: time, events, news, restoring."""
+    """One turn of the loop: time, events, news, restoring. The first one after an outage has the
+    fleet read anew: who left meanwhile will not be spoken of again."""
+    if Heartbeat.objects.filter(name=SWEPT, at__lt=now - timedelta(seconds=OUTAGE_S)).exists():
+        inventory.ask_for_sync(now=now)
     upkeep.tick(now=now)
     steer(now=now)
-    Heartbeat.objects.update_or_create(name=SWEPT, defaults={"at": timezone.now(), "detail": ""})
+    Heartbeat.note(SWEPT, at=timezone.now())
 
 
 def steer(*, now: datetime) -> None:

@@ -23,6 +23,7 @@ from django.db import connection, transaction
 
 from chargers import audit
 from chargers.audit import Actor
+from chargers.wording import spreadsheet_text
 from dr_events import figures
 from dr_events.models import Event
 
@@ -68,17 +69,19 @@ COLUMNS = (
     Column("accepted_at", "part.accepted_at", "when the station accepted the wanted limit"),
     Column(
         "seconds_to_accepted",
-        "round(EXTRACT(EPOCH FROM part.accepted_at - part.wanted_at), 3)::float8",
+        "CASE WHEN part.accepted_at >= part.wanted_at THEN"
+        " round(EXTRACT(EPOCH FROM part.accepted_at - part.wanted_at), 3)::float8 END",
         "from wanting the limit to its acceptance, s",
     ),
     Column("complied_at", "part.complied_at", "first reading at or under the limit after that"),
     Column(
         "seconds_to_complied",
-        "round(EXTRACT(EPOCH FROM part.complied_at - part.wanted_at), 3)::float8",
+        "CASE WHEN part.complied_at >= part.wanted_at THEN"
+        " round(EXTRACT(EPOCH FROM part.complied_at - part.wanted_at), 3)::float8 END",
         "from wanting the limit to that reading, s",
     ),
-    Column("metered_w", "session.power_w", "latest metered draw, W"),
-    Column("metered_at", "session.metered_at", "when that was metered"),
+    Column("metered_w", "metered.power_w", "latest metered draw while in the event, W"),
+    Column("metered_at", "metered.metered_at", "when that was metered"),
     Column("session_started_at", "session.started_at", ""),
     Column("session_ended_at", "session.ended_at", ""),
     Column("released_at", "part.released_at", "when the event let go of the session"),
@@ -103,6 +106,8 @@ def export(event: Event, format_: str, *, actor: Actor, now: datetime) -> Iterat
 
 @dataclass(frozen=True, slots=True)
 class Format:
+    """`write` yields the report of an event piece by piece."""
+
     content_type: str
     write: Callable[[Event], Iterator[bytes]]
 
@@ -129,10 +134,7 @@ def _csv_cell(value: Any) -> Any:
         return _utc(value)
     if isinstance(value, bool):
         return "true" if value else "false"
-    # A spreadsheet takes such a text for a formula (OWASP: CSV injection).
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
-        return f"'{value}"
-    return value
+    return spreadsheet_text(value) if isinstance(value, str) else value
 
 
 def _write_json(event: Event) -> Iterator[bytes]:
@@ -208,6 +210,11 @@ _ROWS = f"""
       JOIN chargers_chargestation AS station ON station.id = session.chargestation_id
       JOIN chargers_site AS site ON site.id = station.site_id
       LEFT JOIN chargers_connector AS connector ON connector.id = session.connector_id
+      LEFT JOIN LATERAL (
+           SELECT reading.power_w, reading.metered_at FROM chargers_meterreading AS reading
+            WHERE reading.session_id = session.id
+              AND (part.released_at IS NULL OR reading.metered_at <= part.released_at)
+            ORDER BY reading.metered_at DESC LIMIT 1) AS metered ON TRUE
      WHERE part.event_id = %s ORDER BY part.id
 """
 

@@ -1,4 +1,4 @@
-"""How events, participations and the fleet are shown over REST (DESIGN: public contract)."""
+"""How events, participations and the fleet are shown over REST: a public contract."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from uuid import UUID
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from chargers.electricity import Limit, Unit
-from chargers.models import ChargeStation, Connector, Session, Site
+from chargers.electricity import Limit
+from chargers.models import UNITS, ChargeStation, Connector, Session, Site
 from dr_events.fields import Instant
 from dr_events.figures import Counts
 from dr_events.models import Event, EventTarget, Participation
@@ -18,7 +18,7 @@ from dr_events.models import Event, EventTarget, Participation
 class LimitRepresentation(serializers.Serializer[Any]):
     """A limit in the unit it was wanted or confirmed in."""
 
-    unit = serializers.ChoiceField(choices=[(unit.value, unit.value) for unit in Unit])
+    unit = serializers.ChoiceField(choices=UNITS)
     value = serializers.FloatField(min_value=0, help_text="W, or A per phase; 0 is a pause.")
 
 
@@ -53,6 +53,8 @@ class CountsRepresentation(serializers.Serializer[Any]):
 
 
 class TargetRepresentation(serializers.ModelSerializer[EventTarget]):
+    value = serializers.CharField(allow_null=True, help_text="null for the type `all`.")
+
     class Meta:
         model = EventTarget
         fields = ("type", "value")

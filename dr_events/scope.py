@@ -16,6 +16,13 @@ def sessions_of(targets: Sequence[Target]) -> list[int]:
     return sql.ids(_SESSIONS_OF_TARGETS, {"types": types, "values": values})
 
 
+def is_empty(targets: Sequence[Target]) -> bool:
+    """Whether none of the targets names a started session."""
+    types, values = sql.columns(targets, 2)
+    [found] = sql.rows(_ANY_SESSION_OF_TARGETS, {"types": types, "values": values})
+    return not found["any_session"]
+
+
 def pairs_for(session_ids: Iterable[int]) -> set[tuple[UUID, int]]:
     """(event, session) for every active event that aims at one of these sessions."""
     found = sql.rows(_PAIRS, [list(session_ids)])
@@ -41,7 +48,7 @@ _SITE_MATCHES = """
 """
 
 # From the few sites and stations down to their sessions, by index all the way.
-_SESSIONS_OF_TARGETS = f"""
+_BY_PLACE = f"""
     WITH target AS (SELECT * FROM {_TARGETS}),
     stations AS (
         SELECT station.id FROM chargers_chargestation AS station
@@ -50,15 +57,25 @@ _SESSIONS_OF_TARGETS = f"""
         UNION
         SELECT station.id FROM chargers_chargestation AS station
           JOIN target ON target.type = 'chargestation' AND target.value = station.external_id),
-    found AS (
+    by_place AS NOT MATERIALIZED (
         SELECT session.id, session.power_w FROM chargers_session AS session
          WHERE session.ended_at IS NULL AND session.status = 'started'
-           AND session.chargestation_id IN (SELECT id FROM stations)
-        UNION
+           AND session.chargestation_id IN (SELECT id FROM stations)),
+    by_name AS NOT MATERIALIZED (
         SELECT session.id, session.power_w FROM chargers_session AS session
           JOIN target ON target.type = 'session' AND target.value = session.external_id
          WHERE session.ended_at IS NULL AND session.status = 'started')
-    SELECT id FROM found ORDER BY power_w DESC NULLS LAST, id
+"""
+
+_SESSIONS_OF_TARGETS = f"""
+    {_BY_PLACE}
+    SELECT id FROM (SELECT * FROM by_place UNION SELECT * FROM by_name) AS found
+     ORDER BY power_w DESC NULLS LAST, id
+"""
+
+_ANY_SESSION_OF_TARGETS = f"""
+    {_BY_PLACE}
+    SELECT EXISTS (SELECT FROM by_name) OR EXISTS (SELECT FROM by_place) AS any_session
 """
 
 _PAIRS = f"""

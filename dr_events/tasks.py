@@ -29,4 +29,5 @@ news_bell = Bell(steer, quiet_s=0.1)
 
 
 def on_news(**_: Any) -> None:
+    """The receiver of `chargers.news.arrived`."""
     news_bell.ring()

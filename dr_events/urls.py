@@ -3,7 +3,7 @@ from rest_framework.routers import SimpleRouter
 
 from dr_events import api
 
-router = SimpleRouter()
+router = SimpleRouter(use_regex_path=False)
 router.register("events", api.EventViewSet, "event")
 router.register("sites", api.SiteViewSet, "site")
 router.register("chargestations", api.ChargeStationViewSet, "chargestation")

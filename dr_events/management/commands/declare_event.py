@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
 import json
-import socket
 from argparse import ArgumentParser
 from typing import Any
 
@@ -12,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 from rest_framework.serializers import ValidationError
 
-from chargers.audit import Actor
+from chargers import audit
 from chargers.problems import Problem
 from dr_events import intake, preview
 from dr_events.models import EventTarget
@@ -60,7 +58,7 @@ class Command(BaseCommand):
             if options["dry_run"]:
                 answer = preview.preview(data, now=timezone.now()).as_json()
             else:
-                declared = intake.declare(data, actor=_actor(), now=timezone.now())
+                declared = intake.declare(data, actor=audit.shell_actor(), now=timezone.now())
                 answer = {"id": str(declared.event.id), "status": declared.event.status}
         except ValidationError as error:
             raise CommandError(json.dumps(error.detail, indent=2)) from error
@@ -98,7 +96,3 @@ def _target(words: list[str]) -> dict[str, Any]:
     if len(words) > 2:
         raise CommandError(f"--target: TYPE and VALUE, not {' '.join(words)!r}")
     return {"type": words[0], **({"value": words[1]} if len(words) > 1 else {})}
-
-
-def _actor() -> Actor:
-    return Actor(f"shell:{getpass.getuser()}", socket.gethostname())

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import getpass
-import socket
 import sys
 import uuid
 from argparse import ArgumentParser
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from chargers.audit import Actor
+from chargers import audit
 from dr_events import reports
 from dr_events.models import Event
 
@@ -28,14 +27,24 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         event = _find(options["event"])
-        actor = Actor(f"shell:{getpass.getuser()}", socket.gethostname())
-        content = reports.export(event, options["format"], actor=actor, now=timezone.now())
-        if options["output"] is None:
-            sys.stdout.buffer.writelines(content)
-            return
-        with options["output"].open("wb") as file:
-            file.writelines(content)
-        self.stdout.write(f"Wrote {options['output']}.")
+        with _opened(options["output"]) as file:
+            file.writelines(
+                reports.export(
+                    event, options["format"], actor=audit.shell_actor(), now=timezone.now()
+                )
+            )
+        if options["output"]:
+            self.stdout.write(f"Wrote {options['output']}.")
+
+
+def _opened(path: Path | None) -> AbstractContextManager[BinaryIO]:
+    """Opened before anything is exported: what was not written is not on record either."""
+    if path is None:
+        return nullcontext(sys.stdout.buffer)
+    try:
+        return path.open("wb")
+    except OSError as error:
+        raise CommandError(f"--output: {path}: {error.strerror}") from error
 
 
 def _find(wanted: str) -> Event:

@@ -1,0 +1,165 @@
+"""The list of events and the page of each."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+from django.urls import URLPattern
+from django.utils import timezone
+from unfold.contrib.filters.admin import (
+    BooleanRadioFilter,
+    ChoicesCheckboxFilter,
+    FieldTextFilter,
+)
+from unfold.views import ChangeList
+
+from chargers.admin.pages import PeriodFilter, ReadOnlyAdmin, ReadOnlyInline
+from chargers.admin.parts import (
+    column,
+    label,
+    moment_column,
+    state_column,
+    unbroken,
+    value_column,
+    yes_no_column,
+)
+from chargers.wording import limit_text
+from dr_events import figures
+from dr_events.admin.orders import Orders
+from dr_events.admin.standing import (
+    STATUS_COLOURS,
+    figures_of,
+    operations_of,
+    reports_of,
+    standing_of,
+)
+from dr_events.admin.words import below_minimum_text, priority_text, progress_text, scope_text
+from dr_events.figures import Counts
+from dr_events.models import Event, EventTarget
+
+FIGURES = "admin/dr_events/event/figures.html"
+
+
+class CountedChangeList(ChangeList):
+    """The events of one page get their counts in one query."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        self.result_list: list[Any] = list(self.result_list)
+        counts = figures.counts_of(event.pk for event in self.result_list)
+        for event in self.result_list:
+            event.counts = counts[event.pk]
+
+
+def _scope(event: Event) -> str:
+    return scope_text([(target.type, target.value) for target in event.targets.all()])
+
+
+def _trouble(event: Any) -> str:
+    counts: Counts = event.counts
+    trouble = counts.failed + counts.unreachable
+    return label(f"{trouble:,}", "danger") if trouble else "0"
+
+
+def _name(event: Event) -> str:
+    return f"{event.name} (drill)" if event.test else event.name
+
+
+class TargetInline(ReadOnlyInline):
+    model = EventTarget
+    verbose_name_plural = "scope"
+    fields = ("type", "value")
+
+
+@admin.register(Event)
+class EventAdmin(Orders, ReadOnlyAdmin):
+    """Events are declared, amended, ended and cancelled, never edited or deleted."""
+
+    list_display = (
+        column("name_text", "name", _name, ordering="name"),
+        state_column("status", STATUS_COLOURS),
+        column("limit_words", "limit", lambda event: unbroken(limit_text(event.limit))),
+        column("scope", "scope", _scope),
+        moment_column("starts_at", "starts"),
+        moment_column("ends_at", "ends"),
+        column("progress", "confirmed", lambda event: progress_text(event.counts)),
+        column("trouble", "failed or unreachable", _trouble),
+        "priority",
+    )
+    list_filter = (
+        ("status", ChoicesCheckboxFilter),
+        ("test", BooleanRadioFilter),
+        ("starts_at", PeriodFilter),
+        ("declared_by", FieldTextFilter),
+    )
+    search_fields = ("name", "external_id", "reason", "targets__value")
+    date_hierarchy = "starts_at"
+    inlines = (TargetInline,)
+    fieldsets = (
+        (
+            "Declaration",
+            {
+                "fields": (
+                    "reason",
+                    "external_id",
+                    column("id_text", "id", lambda event: str(event.id)),
+                    column("priority_words", "priority", lambda e: priority_text(e.priority)),
+                    value_column("below_minimum", "a limit below 6 A becomes", below_minimum_text),
+                    yes_no_column("test", "drill"),
+                    "declared_by",
+                    moment_column("declared_at"),
+                )
+            },
+        ),
+    )
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return self.has_operate_permission(request)
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return CountedChangeList
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Event]:
+        found: QuerySet[Event] = super().get_queryset(request)
+        return found.prefetch_related("targets")
+
+    def get_urls(self) -> list[URLPattern]:
+        live = self.operation_url("figures", "<uuid:event_id>/figures/", self.figures_view)
+        return [live, *super().get_urls()]
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        if request.method == "POST":
+            # Else `_saveasnew` would be taken for a declaration that no intake has seen.
+            raise PermissionDenied
+        event = self.get_object(request, object_id)
+        context = {**(self._told(request, event) if event else {}), **(extra_context or {})}
+        response: HttpResponse = super().change_view(request, object_id, form_url, context)
+        return response
+
+    def _told(self, request: HttpRequest, event: Event) -> dict[str, Any]:
+        may_operate = self.has_operate_permission(request)
+        may_export = request.user.has_perm("dr_events.export_report")
+        return {
+            **standing_of(event, now=timezone.now()),
+            "operations": operations_of(event) if may_operate else [],
+            "reports": reports_of(event) if may_export else [],
+        }
+
+    def figures_view(self, request: HttpRequest, event_id: UUID) -> HttpResponse:
+        """The figures alone, for the page that shows them. A status other than the one it was
+        drawn for has it loaded anew: other things can be done with the event then."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        event = get_object_or_404(Event, pk=event_id)
+        if request.GET.get("status") != event.status:
+            return HttpResponse(headers={"HX-Refresh": "true"})
+        return TemplateResponse(request, FIGURES, figures_of(event, now=timezone.now()))
