@@ -1,6 +1,13 @@
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 
 
 class GatewayConfig(AppConfig):
     name = "gateway"
     verbose_name = "Access"
+
+    def ready(self) -> None:
+        from gateway import roles
+
+        # The last of INSTALLED_APPS: by now every permission is there.
+        post_migrate.connect(roles.assign, sender=self, dispatch_uid="gateway.roles")

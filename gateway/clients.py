@@ -4,29 +4,60 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db import DataError
 from django.http import HttpRequest, HttpResponse
 from django.utils.decorators import method_decorator
 from django.views.decorators.csrf import csrf_exempt
-from oauth2_provider.contrib.rest_framework import OAuth2Authentication
+from oauth2_provider.contrib.rest_framework import (
+    OAuth2Authentication,
+    TokenMatchesOASRequirements,
+)
+from oauth2_provider.oauth2_backends import get_oauthlib_core
 from oauth2_provider.scopes import SettingsScopes
 from oauth2_provider.views import TokenView
+from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.request import Request
 
 from chargers.problems import Problem
-from gateway.throttling import TokenThrottle
+from gateway.throttling import seconds_to_wait
 
 
 class BearerToken(OAuth2Authentication):
     """A token in the Authorization header, and nowhere else: addresses and bodies end up in logs.
-    The body is not even looked at before it is known who sends it."""
+    Neither is even looked at before it is known who sends them."""
 
     def authenticate(self, request: Request) -> tuple[Any, Any] | None:
-        if not request.headers.get("Authorization", "").startswith("Bearer "):
+        header = request.headers.get("Authorization", "")
+        if not header.lower().startswith("bearer "):
             return None
-        # rest_framework's request would parse its body to be asked for it.
-        plain = request._request  # noqa: SLF001
-        found: tuple[Any, Any] | None = super().authenticate(plain)
-        return found
+        valid, found = get_oauthlib_core().server.verify_request(
+            uri="",
+            http_method=request.method,
+            body="",
+            headers={"Authorization": header},
+            scopes=[],
+        )
+        if valid:
+            return found.user, found.access_token
+        request.oauth2_error = getattr(found, "oauth2_error", {})  # type: ignore[attr-defined]
+        return None
+
+
+class ScopesOfMethod(TokenMatchesOASRequirements):
+    """The scopes that a view asks for each of its methods. HEAD is a GET; what a view does not do
+    is 405 to whoever may come in at all."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        if request.auth and not self._serves(view, str(request.method)):
+            raise MethodNotAllowed(str(request.method))
+        return bool(super().has_permission(request, view))
+
+    def get_required_alternate_scopes(self, request: Request, view: Any) -> dict[str, Any]:
+        scopes = super().get_required_alternate_scopes(request, view)
+        return {**scopes, "HEAD": scopes["GET"]} if "GET" in scopes else dict(scopes)
+
+    def _serves(self, view: Any, method: str) -> bool:
+        return method != "OPTIONS" and hasattr(view, method.lower())
 
 
 class ClientScopes(SettingsScopes):
@@ -49,14 +80,15 @@ class ThrottledTokenView(TokenView):
     """POST /oauth/token/, at TOKEN_RATE_LIMIT for each address."""
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        throttle = TokenThrottle()
-        if not throttle.allow_request(request, self):
-            wait_s = throttle.wait()
+        if wait_s := seconds_to_wait(request):
             raise Problem(
                 429,
                 "throttled",
                 "Too many tokens were asked for from this address.",
-                retry_after_s=int(wait_s or 1) + 1,
+                retry_after_s=wait_s,
             )
-        response: HttpResponse = super().dispatch(request, *args, **kwargs)
+        try:
+            response: HttpResponse = super().dispatch(request, *args, **kwargs)
+        except DataError as error:
+            raise Problem(400, "unreadable", "No client's id or secret looks like that.") from error
         return response

@@ -15,8 +15,8 @@ import fcntl
 import hashlib
 import os
 import secrets
+import shutil
 import signal
-import stat
 import tempfile
 import time
 import warnings
@@ -29,9 +29,12 @@ if TYPE_CHECKING:
 
 # sun_path holds 108 bytes on Linux and 104 on macOS (sys/un.h).
 MAX_SOCKET_PATH = 103
+# How long a command waits for another to be done with the database.
+MAX_TURN_S = 30.0
 
 COMMANDS_WITH_DATABASE = {
     "changepassword",
+    "cleartokens",
     "create_api_client",
     "createsuperuser",
     "dbshell",
@@ -39,16 +42,16 @@ COMMANDS_WITH_DATABASE = {
     "export_report",
     "import",
     "export",
+    "makemigrations",
     "migrate",
     "shell",
     "showmigrations",
     "sync_chargers",
-    "verify_audit",
 }
 
 
 class EmbeddedServerFailed(RuntimeError):
-    """An embedded server did not start; the message ends with its log."""
+    """An embedded server cannot be had; the message says why."""
 
 
 def secret_key(data_dir: Path) -> str:
@@ -58,13 +61,13 @@ def secret_key(data_dir: Path) -> str:
     with contextlib.suppress(FileNotFoundError):
         return path.read_text()
     data_dir.mkdir(parents=True, exist_ok=True)
-    with contextlib.suppress(FileExistsError), open(path, "x", opener=_private) as file:
+    # Readable by its owner only, and never seen empty by another process.
+    with tempfile.NamedTemporaryFile("w", dir=data_dir) as file:
         file.write(secrets.token_urlsafe(64))
+        file.flush()
+        with contextlib.suppress(FileExistsError):
+            os.link(file.name, path)
     return path.read_text()
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, stat.S_IRUSR | stat.S_IWUSR)
 
 
 def socket_dir(data_dir: Path) -> Path:
@@ -116,7 +119,8 @@ def postgres_program(data_dir: Path, *, durable: bool = True) -> Program:
     server = get_server(files, start=False)
     server.ensure_pgdata_inited()
     if server.system_user:
-        run_dir.chmod(0o777)
+        # Its own, and root's: whoever reaches the socket is let in.
+        shutil.chown(run_dir, server.system_user)
     argv = [str(server.bin_path / "postgres"), "-D", str(files), "-k", str(run_dir), "-h", ""]
     argv += ["-c", "max_connections=200", "-c", "wal_level=replica", "-c", "jit=off"]
     if not durable:
@@ -125,6 +129,7 @@ def postgres_program(data_dir: Path, *, durable: bool = True) -> Program:
         name="postgres",
         argv=argv,
         user=server.system_user,
+        is_server=True,
         # SIGINT is PostgreSQL's fast shutdown: clients are cut, data is safe.
         stop_signal=signal.SIGINT,
         ready=lambda: _database_answers(data_dir),
@@ -149,7 +154,7 @@ def valkey_program(data_dir: Path) -> Program:
     }
     argv = [str(get_binary_path())]
     argv += [word for key, value in options.items() for word in (f"--{key}", value)]
-    return Program(name="valkey", argv=argv, ready=lambda: _redis_answers(data_dir))
+    return Program(name="valkey", argv=argv, is_server=True, ready=lambda: _redis_answers(data_dir))
 
 
 def _make_run_dir(data_dir: Path) -> Path:
@@ -201,21 +206,32 @@ def _try_lock(descriptor: int) -> bool:
 
 @contextlib.contextmanager
 def database_for_command(argv: Sequence[str]) -> Iterator[None]:
-    """Start the embedded PostgreSQL for the time of one command that needs it, unless `up` (or
-    another command) runs it already."""
+    """Start the embedded PostgreSQL for the time of one command that needs it, unless `up` runs
+    it already. A command that has started it takes it away again, so the next waits its turn."""
     if len(argv) < 2 or argv[1] not in COMMANDS_WITH_DATABASE:
         yield
         return
     from gateway import settings
 
-    if not settings.EMBEDDED_DATABASE or _database_answers(settings.DATA_DIR):
+    if not settings.EMBEDDED_DATABASE:
         yield
         return
     from gateway.processes import Supervisor
 
-    with locked(settings.DATA_DIR, "postgres", wait_s=30) as had:
+    with database_turn(settings.DATA_DIR):
+        if not _database_answers(settings.DATA_DIR):
+            with Supervisor(log_dir=settings.DATA_DIR / "logs") as supervisor:
+                supervisor.start(postgres_program(settings.DATA_DIR))
+                yield
+            return
+    yield
+
+
+@contextlib.contextmanager
+def database_turn(data_dir: Path) -> Iterator[None]:
+    """Nobody else starts or stops the embedded PostgreSQL meanwhile. Raises
+    EmbeddedServerFailed."""
+    with locked(data_dir, "postgres", wait_s=MAX_TURN_S) as had:
         if not had:
-            raise EmbeddedServerFailed(f"{settings.DATA_DIR} is in use by another command")
-        with Supervisor(log_dir=settings.DATA_DIR / "logs") as supervisor:
-            supervisor.start(postgres_program(settings.DATA_DIR))
-            yield
+            raise EmbeddedServerFailed(f"{data_dir} is in use by another command.")
+        yield

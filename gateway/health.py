@@ -21,9 +21,8 @@ from django.views.decorators.http import require_safe
 
 from chargers import counters, inbox, pace
 from chargers.models import Command, Heartbeat
-from dr_events.reconciliation import SWEPT
+from dr_events.reconciliation import OUTAGE_S, SWEPT
 
-MAX_SWEEP_AGE_S = 15
 MAX_OVERDUE_S = 60
 
 
@@ -43,6 +42,7 @@ class Check:
 @require_safe
 @never_cache
 def live(request: HttpRequest) -> HttpResponse:
+    """200 while this process answers."""
     return JsonResponse({"status": "alive"})
 
 
@@ -91,18 +91,12 @@ def _sweep(now: datetime) -> Check:
     if beat is None:
         return Check(False, "has never run")
     age_s = (now - beat.at).total_seconds()
-    return Check(age_s < MAX_SWEEP_AGE_S, "seconds since the last sweep", seconds=round(age_s, 1))
+    return Check(age_s < OUTAGE_S, "seconds since the last sweep", seconds=round(age_s, 1))
 
 
 def _oldest_due(now: datetime) -> Check:
-    oldest = (
-        Command.objects.filter(
-            state__in=(Command.State.DUE, Command.State.UNCONFIRMED), next_attempt_at__lte=now
-        )
-        .order_by("next_attempt_at")
-        .values_list("next_attempt_at", flat=True)
-        .first()
-    )
+    due = Command.due(now=now).order_by("next_attempt_at")
+    oldest = due.values_list("next_attempt_at", flat=True).first()
     overdue_s = (now - oldest).total_seconds() if oldest else 0.0
     return Check(
         overdue_s < MAX_OVERDUE_S,
@@ -124,9 +118,10 @@ def _webhooks(now: datetime) -> Check:
 
 
 def _edrv(now: datetime) -> Check:
-    trouble = Heartbeat.objects.filter(name=pace.TROUBLE).first()
+    trouble = Heartbeat.objects.filter(name__in=(pace.TROUBLE, pace.UNREAD)).first()
+    if not settings.EDRV_API_KEY:
+        return Check(False, "no EDRV_API_KEY is set", essential=False)
     if trouble is None:
-        return Check(True, "answers" if settings.EDRV_API_KEY else "no EDRV_API_KEY is set",
-                     essential=False)  # fmt: skip
+        return Check(True, "answers", essential=False)
     lasting_s = (now - trouble.at).total_seconds()
     return Check(False, trouble.detail, essential=False, seconds=round(lasting_s, 1))

@@ -1,22 +1,26 @@
 """Structured logs: one JSON object a line, or coloured text on a terminal.
 
-Secrets never get in: values under telling names, bearer tokens and passwords in addresses are
-masked whoever logged them.
+Secrets never get in: values under telling names, credentials in headers, in queries and in
+addresses are masked whoever logged them, however deep inside.
 """
 
 from __future__ import annotations
 
 import logging.config
 import re
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 import structlog
 
 MASK = "***"
-SECRET_NAMES = re.compile(r"(secret|password|token|api_?key|authorization|signature)", re.I)
+NAMES = r"(?:secret|password|token|api[_-]?key|authorization|signature)"
+SECRET_NAMES = re.compile(NAMES, re.I)
 SECRET_TEXTS = (
-    (re.compile(r"(?i)(bearer\s+)[\w.~+/=-]+"), rf"\g<1>{MASK}"),
+    (re.compile(r"(?i)(\bbearer\s+)[\w.~+/=-]+"), rf"\g<1>{MASK}"),
+    (re.compile(r"(\bBasic\s+)[\w+/=-]{8,}"), rf"\g<1>{MASK}"),
+    # client_secret=…, "token": "…"
+    (re.compile(rf"""(?i)({NAMES}\w*["']?\s*[=:]\s*["']?)[^&\s"',}}]+"""), rf"\g<1>{MASK}"),
     (re.compile(r"(://[^:/@\s]*:)[^@/\s]+@"), rf"\g<1>{MASK}@"),
 )
 
@@ -26,11 +30,26 @@ def mask_secrets(
 ) -> MutableMapping[str, Any]:
     """A structlog processor."""
     for name, value in entry.items():
-        if SECRET_NAMES.search(name):
-            entry[name] = MASK
-        elif isinstance(value, str):
-            entry[name] = _mask_text(value)
+        if not name.startswith("_"):  # structlog's own
+            entry[name] = _masked(value, name)
     return entry
+
+
+def _masked(value: Any, name: str = "") -> Any:
+    match value:
+        case _ if SECRET_NAMES.search(name):
+            return MASK
+        case None | bool() | int() | float():
+            return value
+        case Mapping():
+            return {str(key): _masked(inner, str(key)) for key, inner in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [_masked(inner) for inner in value]
+        case str():
+            return _mask_text(value)
+        case _:
+            # As the renderer would write it: a request's repr has its query.
+            return _mask_text(repr(value))
 
 
 def _mask_text(text: str) -> str:

@@ -3,7 +3,7 @@ and nothing is lost with a worker."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
@@ -20,29 +20,36 @@ from gateway import health
 
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
+    """GET /metrics, in the text format of Prometheus."""
     registry = CollectorRegistry()
     registry.register(GatewayCollector())
     return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
 
 class GatewayCollector:
-    """Collects once a scrape."""
+    """Collects once a scrape. With the database away there are the checks, which say so, and the
+    counts that Redis keeps."""
 
     def collect(self) -> Iterator[Metric]:
-        yield from _checks()
+        checks = health.run_checks(now=timezone.now())
+        yield from _checks(checks)
+        if checks["database"].ok:
+            yield from self._from_database()
+        yield from _counters()
+
+    def _from_database(self) -> Iterator[Metric]:
         yield _events()
         yield _sessions()
         yield _unsettled_commands()
         yield _unapplied_deliveries()
-        yield from _counters()
 
 
-def _checks() -> Iterator[Metric]:
+def _checks(checks: Mapping[str, health.Check]) -> Iterator[Metric]:
     ok = GaugeMetricFamily("dr_check_ok", "1 where a readiness check is ok", labels=["check"])
     seconds = GaugeMetricFamily(
         "dr_check_seconds", "The age or delay a readiness check looks at", labels=["check"]
     )
-    for name, check in health.run_checks(now=timezone.now()).items():
+    for name, check in checks.items():
         ok.add_metric([name], float(check.ok))
         if check.seconds is not None:
             seconds.add_metric([name], check.seconds)
@@ -52,10 +59,9 @@ def _checks() -> Iterator[Metric]:
 
 def _events() -> Metric:
     gauge = GaugeMetricFamily("dr_events", "Events that are not over, by status", labels=["status"])
-    open_statuses = (Event.Status.SCHEDULED, Event.Status.ACTIVE, Event.Status.RESTORING)
-    found = Event.objects.filter(status__in=open_statuses).order_by()
+    found = Event.objects.filter(status__in=Event.UNFINISHED).order_by()
     counted = dict(found.values_list("status").annotate(Count("id")))
-    for status in open_statuses:
+    for status in Event.UNFINISHED:
         gauge.add_metric([status], counted.get(status, 0))
     return gauge
 

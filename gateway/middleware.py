@@ -32,7 +32,7 @@ class RequestContext:
         ):
             response = self._get_response(request)
         if response.status_code >= 400 and _is_djangos_page(request, response):
-            return problems.as_response(_problem_for(response.status_code))
+            return _instead_of(response)
         return response
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
@@ -52,6 +52,13 @@ def _is_djangos_page(request: HttpRequest, response: HttpResponse) -> bool:
     return is_html and problems.is_for_machines(request)
 
 
+def _instead_of(page: HttpResponse) -> HttpResponse:
+    answer = problems.as_response(_problem_for(page.status_code))
+    if allowed := page.headers.get("Allow"):
+        answer.headers["Allow"] = allowed
+    return answer
+
+
 def _problem_for(status: int) -> Problem:
     match status:
         case 404:
@@ -60,6 +67,8 @@ def _problem_for(status: int) -> Problem:
             return Problem(403, "permission_denied", "This is not allowed.")
         case 405:
             return Problem(405, "method_not_allowed", "This method is not allowed here.")
+        case _ if status >= 500:
+            return Problem(status, "internal", "The gateway failed.")
         case _:
             return Problem(status, "bad_request", "The request cannot be answered.")
 

@@ -6,6 +6,9 @@ from typing import Any, Literal
 
 from drf_spectacular.contrib.django_oauth_toolkit import DjangoOAuthToolkitScheme
 from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.plumbing import force_instance
+
+from dr_events.fields import Strict
 
 PROBLEM = {
     "type": "object",
@@ -48,7 +51,18 @@ class BearerTokenScheme(DjangoOAuthToolkitScheme):  # type: ignore[no-untyped-ca
 
 
 class ProblemAutoSchema(AutoSchema):
-    """Adds to each operation the problems it may answer with."""
+    """Adds to each operation the problems it may answer with, and says of each body that takes
+    no unknown members that it does not."""
+
+    def _map_serializer(
+        self, serializer: Any, direction: Literal["request", "response"], *args: Any, **kwargs: Any
+    ) -> dict[str, Any]:
+        mapped: dict[str, Any] = super()._map_serializer(  # type: ignore[no-untyped-call]
+            serializer, direction, *args, **kwargs
+        )
+        if isinstance(force_instance(serializer), Strict):  # type: ignore[no-untyped-call]
+            mapped["additionalProperties"] = False
+        return mapped
 
     def _get_response_bodies(
         self, direction: Literal["request", "response"] = "response"
@@ -65,7 +79,17 @@ _PROBLEM_RESPONSE = {
 }
 
 
+def _say_null(schema: Any) -> None:
+    """`nullable` is of OpenAPI 3.0: 3.1 has "null" among the types."""
+    inside = schema.values() if isinstance(schema, dict) else schema
+    if isinstance(schema, dict) and schema.pop("nullable", False) is True:
+        schema["type"] = [schema["type"], "null"]
+    for member in inside if isinstance(schema, dict | list) else ():
+        _say_null(member)
+
+
 def add_problem_schema(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """A postprocessing hook of drf-spectacular."""
+    """A postprocessing hook of drf-spectacular; it also says in 3.1's words what may be null."""
+    _say_null(result)
     result.setdefault("components", {}).setdefault("schemas", {})["Problem"] = PROBLEM
     return result

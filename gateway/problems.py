@@ -11,8 +11,15 @@ from http import HTTPStatus
 from typing import Any
 
 import structlog
-from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.core.exceptions import (
+    BadRequest,
+    PermissionDenied,
+    RequestDataTooBig,
+    SuspiciousOperation,
+)
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
+from django.http.multipartparser import MultiPartParserError
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
@@ -22,6 +29,7 @@ from chargers.problems import FieldError, Problem
 log = structlog.get_logger(__name__)
 
 CONTENT_TYPE = "application/problem+json"
+DATABASE_RETRY_S = 5
 MACHINE_PATHS = ("/api/", "/oauth/", "/webhooks/", "/health/", "/metrics")
 
 
@@ -71,8 +79,14 @@ def problem_of(error: Exception) -> Problem | None:
             return Problem(403, "permission_denied", "This is not allowed.")
         case RequestDataTooBig():
             return Problem(413, "too_large", "The body is too large.", field="body")
-        case SuspiciousOperation():
+        case SuspiciousOperation() | BadRequest() | MultiPartParserError() | UnreadablePostError():
             return Problem(400, "bad_request", "The request cannot be read.")
+        case OperationalError() | InterfaceError():
+            log.error("database.away", error=type(error).__name__)
+            return Problem(
+                503, "unavailable", "The database is away; nothing was changed.",
+                retry_after_s=DATABASE_RETRY_S,
+            )  # fmt: skip
         case _:
             return None
 
@@ -117,8 +131,10 @@ def as_response(problem: Problem, *, reference: str = "") -> HttpResponse:
 
 
 def is_for_machines(request: HttpRequest) -> bool:
+    """Whether errors on this path are problem+json, not pages."""
     return request.path.startswith(MACHINE_PATHS)
 
 
 def new_reference() -> str:
+    """What names a failure to its caller and in the log."""
     return secrets.token_hex(6)

@@ -18,7 +18,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 PR_SET_PDEATHSIG = 1
@@ -33,12 +32,14 @@ class ProgramFailed(RuntimeError):
 @dataclass(frozen=True)
 class Program:
     """One program to run: what, with which environment beside the supervisor's own, as whom, how
-    it is asked to stop, and how to tell that it is ready."""
+    it is asked to stop, and how to tell that it is ready. A server is stopped only after every
+    program that may still be talking to it."""
 
     name: str
     argv: Sequence[str]
     env: Mapping[str, str] = field(default_factory=dict)
     user: str | None = None
+    is_server: bool = False
     stop_signal: signal.Signals = signal.SIGTERM
     stop_timeout_s: float = 8.0
     ready: Callable[[], bool] = lambda: True
@@ -75,12 +76,7 @@ class Supervisor:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def start(self, program: Program) -> None:
@@ -141,18 +137,12 @@ class Supervisor:
         self._on_restart(running.program.name)
 
     def stop(self) -> None:
-        """Stop every program, the last started first."""
-        while self._running:
-            _, running = self._running.popitem()
-            self._stop_one(running)
-
-    def _stop_one(self, running: _Running) -> None:
-        if running.is_alive():
-            running.process.send_signal(running.program.stop_signal)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                running.process.wait(running.program.stop_timeout_s)
-        _signal_group(running.process.pid, signal.SIGKILL)
-        running.process.wait()
+        """Stop every program, and then every server."""
+        servers = [running for running in self._running.values() if running.program.is_server]
+        others = [running for running in self._running.values() if not running.program.is_server]
+        _stop_together(others)
+        _stop_together(servers)
+        self._running.clear()
 
     def log_path(self, name: str) -> Path:
         return self.log_dir / f"{name}.log"
@@ -175,12 +165,13 @@ class Supervisor:
                 user=program.user,
                 start_new_session=True,
                 # Safe: the supervisor starts programs from its one thread.
-                preexec_fn=_die_with_parent(program.stop_signal),  # noqa: PLW1509
+                preexec_fn=die_with_parent(program.stop_signal),  # noqa: PLW1509
             )
 
 
-def _die_with_parent(stop_signal: signal.Signals) -> Callable[[], None] | None:
-    """Linux only; elsewhere a killed supervisor leaves its programs to the next start."""
+def die_with_parent(stop_signal: signal.Signals) -> Callable[[], None] | None:
+    """For Popen's `preexec_fn`: the kernel sends `stop_signal` when the parent is gone. Linux
+    only; elsewhere a killed parent leaves its programs running."""
     if sys.platform != "linux":
         return None
     libc = ctypes.CDLL(None, use_errno=True)
@@ -189,6 +180,18 @@ def _die_with_parent(stop_signal: signal.Signals) -> Callable[[], None] | None:
         libc.prctl(PR_SET_PDEATHSIG, int(stop_signal))
 
     return request_signal
+
+
+def _stop_together(doomed: Sequence[_Running]) -> None:
+    for running in doomed:
+        running.process.send_signal(running.program.stop_signal)
+    began_at = time.monotonic()
+    for running in doomed:
+        left_s = began_at + running.program.stop_timeout_s - time.monotonic()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            running.process.wait(max(left_s, 0.0))
+        _signal_group(running.process.pid, signal.SIGKILL)
+        running.process.wait()
 
 
 def _signal_group(leader_pid: int, number: signal.Signals) -> None:

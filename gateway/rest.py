@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -14,7 +15,7 @@ from rest_framework.request import Request
 
 
 class StrictJsonParser(BaseParser):
-    """RFC 8259 to the letter: UTF-8, no NaN, no depth without end."""
+    """RFC 8259: UTF-8, no depth without end."""
 
     media_type = "application/json"
 
@@ -24,10 +25,20 @@ class StrictJsonParser(BaseParser):
         media_type: str | None = None,
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
+        body = stream.read()
         try:
-            return orjson.loads(stream.read())
+            return orjson.loads(body)
         except orjson.JSONDecodeError as error:
-            raise ParseError(f"not JSON ({error})") from error
+            return _with_impossible_numbers(body, error)
+
+
+def _with_impossible_numbers(body: bytes, error: orjson.JSONDecodeError) -> Any:
+    """NaN and numbers beyond 64 bits are read all the same, so that the field they stand in can
+    be named by whoever refuses them."""
+    try:
+        return json.loads(body.decode())
+    except (ValueError, RecursionError):
+        raise ParseError(f"not JSON ({error})") from error
 
 
 class AlwaysJson(BaseContentNegotiation):

@@ -1,31 +1,31 @@
 """Every setting of the gateway. The environment is read here and nowhere else.
 
-docs/operations.md lists each variable with its unit and default.
+README.md lists each variable with its unit and default.
 """
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
-import environ
-
 from gateway import embedded
+from gateway.environment import Environment
 from gateway.logs import logging_config
 
-env = environ.Env()
+env = Environment(os.environ)
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / ".data"))).resolve()
+DATA_DIR = Path(env.text("DATA_DIR", str(BASE_DIR / ".data"))).resolve()
 
-DEBUG = env.bool("DEBUG", default=False)
+DEBUG = env.flag("DEBUG", False)
 # `up` and `demo` serve plain HTTP on loopback; everything else is behind TLS.
-PLAIN_HTTP = env.bool("PLAIN_HTTP", default=DEBUG)
+PLAIN_HTTP = env.flag("PLAIN_HTTP", DEBUG)
 # Believe X-Forwarded-Proto and X-Forwarded-For: only behind a proxy that sets both.
-BEHIND_PROXY = env.bool("BEHIND_PROXY", default=False)
+BEHIND_PROXY = env.flag("BEHIND_PROXY", False)
 
-SECRET_KEY = env.str("SECRET_KEY", default="") or embedded.secret_key(DATA_DIR)
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
-CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+SECRET_KEY = env.text("SECRET_KEY") or embedded.secret_key(DATA_DIR)
+ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
 
 INSTALLED_APPS = [
     "unfold",
@@ -56,7 +56,7 @@ MIDDLEWARE = [
     "gateway.middleware.RequestContext",
     "gateway.middleware.BodyLimit",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
+    "gateway.addresses.FinalSlash",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
@@ -82,19 +82,21 @@ TEMPLATES = [
 
 # --- stores -------------------------------------------------------------------------------
 
-EMBEDDED_DATABASE = not env.str("DATABASE_URL", default="")
+_database = env.database("DATABASE_URL")
+EMBEDDED_DATABASE = _database is None
 DATABASES: dict[str, dict[str, Any]] = {
-    "default": embedded.database_settings(DATA_DIR) if EMBEDDED_DATABASE else env.db("DATABASE_URL")
+    "default": _database or embedded.database_settings(DATA_DIR)
 }
 DATABASES["default"]["OPTIONS"] = {
     **DATABASES["default"].get("OPTIONS", {}),
-    "pool": {"min_size": 1, "max_size": env.int("DATABASE_POOL_SIZE", default=8), "timeout": 10},
+    "pool": {"min_size": 1, "max_size": env.whole("DATABASE_POOL_SIZE", 8, least=1), "timeout": 3},
 }
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-EMBEDDED_REDIS = not env.str("REDIS_URL", default="")
-REDIS_URL = embedded.redis_url(DATA_DIR) if EMBEDDED_REDIS else env.str("REDIS_URL")
+_redis_url = env.address("REDIS_URL", schemes=("redis", "rediss", "unix"))
+EMBEDDED_REDIS = not _redis_url
+REDIS_URL = _redis_url or embedded.redis_url(DATA_DIR)
 
 CACHES = {
     "default": {
@@ -107,7 +109,7 @@ CACHES = {
 # --- time, language -----------------------------------------------------------------------
 
 USE_TZ = True
-TIME_ZONE = env.str("TIME_ZONE", default="UTC")
+TIME_ZONE = env.time_zone("TIME_ZONE", "UTC")
 LANGUAGE_CODE = "en"
 USE_I18N = True
 
@@ -133,6 +135,7 @@ if BEHIND_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
 LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (
@@ -155,15 +158,28 @@ OAUTH2_PROVIDER = {
     },
     "SCOPES_BACKEND_CLASS": "gateway.clients.ClientScopes",
     "ACCESS_TOKEN_EXPIRE_SECONDS": 3600,
+    # OAuth 2.0 Security Best Current Practice (RFC 9700), all of it: tokens stored as hashes,
+    # no implicit or password grant, no token in an address.
+    **{
+        f"COMPLIANT_BCP_RFC9700_{practice}": True
+        for practice in (
+            "IMPLICIT_GRANT",
+            "PASSWORD_GRANT",
+            "PKCE_METHOD",
+            "ACCESS_TOKEN_TRANSPORT",
+            "AUTHZ_RESPONSE_ISS",
+            "TOKEN_STORAGE",
+            "REFRESH_TOKEN",
+            "REDIRECT_URI_SCHEME",
+        )
+    },
+    "REFRESH_TOKEN_REUSE_PROTECTION": True,
+    "ALLOWED_REDIRECT_URI_SCHEMES": ["https"],
 }
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": [
-        "oauth2_provider.contrib.rest_framework.OAuth2Authentication"
-    ],
-    "DEFAULT_PERMISSION_CLASSES": [
-        "oauth2_provider.contrib.rest_framework.TokenMatchesOASRequirements"
-    ],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["gateway.clients.BearerToken"],
+    "DEFAULT_PERMISSION_CLASSES": ["gateway.clients.ScopesOfMethod"],
     "DEFAULT_PARSER_CLASSES": ["gateway.rest.StrictJsonParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "gateway.rest.AlwaysJson",
@@ -171,9 +187,12 @@ REST_FRAMEWORK = {
     "DEFAULT_METADATA_CLASS": None,
     "DEFAULT_SCHEMA_CLASS": "gateway.openapi.ProblemAutoSchema",
     "DEFAULT_THROTTLE_CLASSES": ["gateway.throttling.ClientThrottle"],
+    # The address is REMOTE_ADDR, which the middleware sets behind a proxy; anyone can send
+    # X-Forwarded-For.
+    "NUM_PROXIES": 0,
     "DEFAULT_THROTTLE_RATES": {
-        "client": env.str("API_RATE_LIMIT", default="100/s"),
-        "token": env.str("TOKEN_RATE_LIMIT", default="60/min"),
+        "client": env.rate("API_RATE_LIMIT", "100/s"),
+        "token": env.rate("TOKEN_RATE_LIMIT", "60/min"),
     },
     "EXCEPTION_HANDLER": "gateway.problems.exception_handler",
     "URL_FORMAT_OVERRIDE": None,
@@ -199,6 +218,16 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_ADD_EXPLICIT_BLANK_NULL_CHOICE": False,
+    "ENUM_NAME_OVERRIDES": {
+        "EventStatus": "dr_events.models.Event.Status",
+        "ParticipationState": "dr_events.models.Participation.State",
+        "SessionStatus": "chargers.models.Session.Status",
+        "TargetType": "dr_events.models.EventTarget.Type",
+        "PowerType": "chargers.models.Connector.PowerType",
+        "BelowMinimum": "dr_events.models.BELOW_MINIMUM",
+        "LimitKind": "dr_events.models.Event.LimitKind",
+        "LimitUnit": "chargers.models.UNITS",
+    },
 }
 
 # --- Celery -------------------------------------------------------------------------------
@@ -210,7 +239,15 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
-CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 1, "socket_keepalive": True}
+# A bell that nobody hears must not keep a webhook waiting.
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "socket_connect_timeout": 1,
+    "socket_keepalive": True,
+    "max_retries": 0,
+    "interval_start": 0,
+    "interval_step": 0,
+    "interval_max": 0,
+}
 CELERY_TASK_ROUTES = {
     "chargers.tasks.dispatch": {"queue": "dispatch"},
     "chargers.tasks.*": {"queue": "control"},
@@ -225,24 +262,26 @@ CELERY_BEAT_SCHEDULE = {
 
 # --- eDRV ---------------------------------------------------------------------------------
 
-EDRV_API_URL = env.str("EDRV_API_URL", default="https://api.edrv.io/v1.1").rstrip("/")
-EDRV_API_KEY = env.str("EDRV_API_KEY", default="")
-EDRV_COMMAND_METHOD = env.str("EDRV_COMMAND_METHOD", default="POST").upper()
-EDRV_WEBHOOK_SECRETS = env.list("EDRV_WEBHOOK_SECRETS", default=[])
-EDRV_WEBHOOK_SIGNED_CONTENT = env.str("EDRV_WEBHOOK_SIGNED_CONTENT", default="body")
-EDRV_WEBHOOK_MAX_AGE_S = env.float("EDRV_WEBHOOK_MAX_AGE_S", default=180)
-EDRV_WEBHOOK_SILENCE_S = env.float("EDRV_WEBHOOK_SILENCE_S", default=180)
-EDRV_MAX_CONCURRENCY = env.int("EDRV_MAX_CONCURRENCY", default=100)
-EDRV_RATE_LIMIT = env.float("EDRV_RATE_LIMIT", default=0)
-EDRV_COMMAND_DEADLINE_S = env.float("EDRV_COMMAND_DEADLINE_S", default=60)
-EDRV_TIMEOUT_S = env.float("EDRV_TIMEOUT_S", default=15)
-EDRV_SYNC_INTERVAL_S = env.float("EDRV_SYNC_INTERVAL_S", default=300)
+EDRV_API_URL = env.address(
+    "EDRV_API_URL", "https://api.edrv.io/v1.1", schemes=("https", "http")
+).rstrip("/")
+EDRV_API_KEY = env.text("EDRV_API_KEY")
+EDRV_COMMAND_METHOD = env.choice("EDRV_COMMAND_METHOD", ("POST", "PUT", "PATCH", "GET"))
+EDRV_WEBHOOK_SECRETS = env.words("EDRV_WEBHOOK_SECRETS")
+EDRV_WEBHOOK_SIGNED_CONTENT = env.choice("EDRV_WEBHOOK_SIGNED_CONTENT", ("body", "t.body"))
+EDRV_WEBHOOK_MAX_AGE_S = env.number("EDRV_WEBHOOK_MAX_AGE_S", 180, above=0)
+EDRV_WEBHOOK_SILENCE_S = env.number("EDRV_WEBHOOK_SILENCE_S", 180, above=0)
+EDRV_MAX_CONCURRENCY = env.whole("EDRV_MAX_CONCURRENCY", 100, least=1)
+EDRV_RATE_LIMIT = env.number("EDRV_RATE_LIMIT", 0)
+EDRV_COMMAND_DEADLINE_S = env.number("EDRV_COMMAND_DEADLINE_S", 60, above=0)
+EDRV_TIMEOUT_S = env.number("EDRV_TIMEOUT_S", 15, above=0)
+EDRV_SYNC_INTERVAL_S = env.number("EDRV_SYNC_INTERVAL_S", 300, above=0)
 
 # --- compliance, from metering ------------------------------------------------------------
 
-COMPLIANCE_TOLERANCE = env.float("COMPLIANCE_TOLERANCE", default=0.05)
-COMPLIANCE_TOLERANCE_W = env.float("COMPLIANCE_TOLERANCE_W", default=100)
-COMPLIANCE_PATIENCE_S = env.float("COMPLIANCE_PATIENCE_S", default=120)
+COMPLIANCE_TOLERANCE = env.number("COMPLIANCE_TOLERANCE", 0.05)
+COMPLIANCE_TOLERANCE_W = env.number("COMPLIANCE_TOLERANCE_W", 100)
+COMPLIANCE_PATIENCE_S = env.number("COMPLIANCE_PATIENCE_S", 120)
 
 # --- logs, admin --------------------------------------------------------------------------
 
@@ -251,12 +290,16 @@ LOGGING_CONFIG = "gateway.logs.configure"
 
 UNFOLD = {
     "SITE_TITLE": "Demand response",
-    "SITE_HEADER": "Demand-response gateway",
+    "SITE_HEADER": "Demand response",
+    "SITE_SUBHEADER": "EV charging gateway",
     "SITE_SYMBOL": "bolt",
+    "SITE_FAVICONS": [{"rel": "icon", "href": "gateway.navigation.favicon"}],
+    "SITE_URL": None,
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
+    "SHOW_BACK_BUTTON": True,
+    "SIDEBAR": {"navigation": "gateway.navigation.sidebar"},
+    "DASHBOARD_CALLBACK": "gateway.overview.context",
 }
 IMPORT_EXPORT_USE_TRANSACTIONS = True
 IMPORT_EXPORT_SKIP_ADMIN_LOG = True
-
-SILENCED_SYSTEM_CHECKS: list[str] = []

@@ -11,7 +11,7 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Self
 
 import redis
@@ -59,12 +59,7 @@ class Stack:
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._say("stopping …")
         self.close()
 
@@ -86,7 +81,7 @@ class Stack:
         call_command("migrate", verbosity=0, interactive=False)
         connections.close_all()
         self._say("starting web, workers and beat …")
-        programs = [self._web(), *self._workers(), self._beat()]
+        programs = self.programs()
         for program in programs:
             self.supervisor.launch(program)
         for program in programs:
@@ -95,10 +90,15 @@ class Stack:
     def _start_servers(self) -> None:
         if settings.EMBEDDED_DATABASE:
             self._say(f"starting PostgreSQL in {settings.DATA_DIR} …")
-            self.supervisor.start(embedded.postgres_program(settings.DATA_DIR))
+            with embedded.database_turn(settings.DATA_DIR):
+                self.supervisor.start(embedded.postgres_program(settings.DATA_DIR))
         if settings.EMBEDDED_REDIS:
             self._say("starting Valkey …")
             self.supervisor.start(embedded.valkey_program(settings.DATA_DIR))
+
+    def programs(self) -> list[Program]:
+        """The gateway's own processes; compose.yaml runs the same."""
+        return [self._web(), *self._workers(), self._beat()]
 
     def _web(self) -> Program:
         return self._python(

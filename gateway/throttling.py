@@ -6,6 +6,7 @@ from typing import Any
 
 import redis
 import structlog
+from django.http import HttpRequest
 from rest_framework.request import Request
 from rest_framework.throttling import SimpleRateThrottle
 
@@ -35,9 +36,19 @@ class ClientThrottle(FailOpenThrottle):
 
 
 class TokenThrottle(FailOpenThrottle):
-    """Asking for tokens costs a password hash each time, and is where secrets are guessed."""
+    """TOKEN_RATE_LIMIT for each address: asking for a token, or to be let into the admin, costs a
+    password hash each time, and is where secrets are guessed."""
 
     scope = "token"
 
     def get_cache_key(self, request: Request, view: Any) -> str:
         return f"throttle-{self.scope}-{self.get_ident(request)}"
+
+
+def seconds_to_wait(request: HttpRequest) -> int | None:
+    """How long this address has to wait before it may show a password or a secret again; None
+    where it may now."""
+    throttle = TokenThrottle()
+    if throttle.allow_request(request, None):
+        return None
+    return int(throttle.wait() or 1) + 1

@@ -97,6 +97,7 @@ class Story:
 
 
 def declaration() -> dict[str, Any]:
+    """The body of `POST events/`."""
     return {
         "external_id": "DEMO-1",
         "name": f"Feeder {FEEDER} overload",

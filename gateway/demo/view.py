@@ -139,6 +139,7 @@ def _seconds(value: float | None) -> str:
 
 
 def verdict_table(findings: list[Finding]) -> Table:
+    """Each promise, and whether it was kept."""
     table = Table(title="Promises", show_header=False)
     for finding in findings:
         mark = "[green]kept[/]" if finding.kept else "[bold red]BROKEN[/]"
@@ -147,11 +148,12 @@ def verdict_table(findings: list[Finding]) -> Table:
 
 
 def ways_on(log_in: LogIn, url: str, reports: list[Path]) -> str:
+    """Where to look next: reports, admin, API."""
     lines = [
         "",
         *(f"report   {path}" for path in reports),
         f"admin    {log_in.url}",
-        f"log in   {log_in.user} / {log_in.password}",
+        f"log in   {' or '.join(log_in.users)} / {log_in.password}",
         f"API      {url}/api/v1/docs/",
     ]
     return "\n".join(lines)

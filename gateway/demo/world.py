@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,22 @@ from typing import Any
 import requests
 
 from gateway.processes import Program, Supervisor
+from gateway.roles import ROLES
 
 SITES = 12
 SESSIONS = 240
 # Simulated seconds in a real one: cars answer within seconds, and report every 5 s.
 TIME_FACTOR = 6
 FEEDERS = ("F11", "F12", "F13")
-USER = "operator"
+# One user for each role, named after it; the first is the one to begin with.
+CREATE_USERS = """
+import os
+from django.contrib.auth.models import Group, User
+from gateway.roles import ROLES
+for role in ROLES:
+    user = User.objects.create_user(role, password=os.environ["DEMO_PASSWORD"], is_staff=True)
+    user.groups.add(Group.objects.get(name=role))
+"""
 
 # A fleet without anything wrong would show nothing of what the gateway is for.
 FAULTS = (
@@ -35,8 +44,10 @@ FAULTS = (
 
 @dataclass(frozen=True, slots=True)
 class LogIn:
+    """Who may log in, all with the same password."""
+
     url: str
-    user: str
+    users: Sequence[str]
     password: str
 
 
@@ -82,7 +93,7 @@ class World:
         argv = [*self._manage, "simulator"]
         argv += [word for flag, value in flags.items() for word in (f"--{flag}", str(value))]
         argv += [word for fault in FAULTS for word in ("--fault", json.dumps(fault))]
-        return Program("simulator", argv, ready=self._ready_file.exists)
+        return Program("simulator", argv, is_server=True, ready=self._ready_file.exists)
 
     def _gateway(self) -> Program:
         argv = [*self._manage, "up", "--port", str(self._port)]
@@ -122,11 +133,8 @@ class World:
 
     def create_log_in(self) -> LogIn:
         password = secrets.token_urlsafe(9)
-        self.command(
-            "createsuperuser", "--no-input", "--username", USER, "--email", "",
-            env={"DJANGO_SUPERUSER_PASSWORD": password},
-        )  # fmt: skip
-        return LogIn(f"{self.url}/admin/", USER, password)
+        self.command("shell", "-v", "0", "-c", CREATE_USERS, env={"DEMO_PASSWORD": password})
+        return LogIn(f"{self.url}/admin/", ROLES, password)
 
     def create_client(self) -> Client:
         scopes = ("events:read", "events:write", "fleet:read", "reports:read")

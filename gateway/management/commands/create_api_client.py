@@ -6,6 +6,8 @@ import json
 from argparse import ArgumentParser
 from typing import Any
 
+from django import forms
+from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 from oauth2_provider.generators import generate_client_secret
 from oauth2_provider.settings import oauth2_settings
@@ -34,10 +36,8 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, name: str, scopes: list[str], **options: Any) -> None:
-        wanted = [word for given in scopes for word in given.replace(",", " ").split()]
-        unknown = sorted(set(wanted) - set(SCOPES))
-        if unknown:
-            raise CommandError(f"--scope: unknown: {', '.join(unknown)}")
+        name = _read_name(name)
+        wanted = _read_scopes(scopes)
         if ApiClient.objects.filter(name=name).exists():
             raise CommandError(f"There is a client named {name!r} already.")
         secret = generate_client_secret()
@@ -58,3 +58,20 @@ class Command(BaseCommand):
                 }
             )
         )
+
+
+def _read_name(said: str) -> str:
+    try:
+        return str(forms.CharField(max_length=255).clean(said))
+    except ValidationError as error:
+        raise CommandError(f"name: {' '.join(error.messages)}") from error
+
+
+def _read_scopes(said: list[str]) -> list[str]:
+    wanted = [word for given in said for word in given.replace(",", " ").split()]
+    unknown = sorted(set(wanted) - set(SCOPES))
+    if unknown:
+        raise CommandError(f"--scope: unknown: {', '.join(unknown)}")
+    if not wanted:
+        raise CommandError("--scope: names none")
+    return wanted

@@ -42,7 +42,9 @@ class Command(BaseCommand):
         # A log has no width of its own; a table needs one.
         console = Console(width=None if sys.stdout.isatty() else LOG_WIDTH)
         world = World(settings.BASE_DIR, settings.DATA_DIR / "demo", port, console.print)
-        signal.signal(signal.SIGTERM, _interrupt)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            # SIGINT, too: a shell has its background jobs ignore it.
+            signal.signal(number, _interrupt)
         try:
             kept = _play(world, console)
             if not once:

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from gateway.embedded import EmbeddedServerFailed
 from gateway.processes import ProgramFailed
 from gateway.stack import Stack, StackInUse
 
@@ -27,8 +28,10 @@ class Command(BaseCommand):
             with stack:
                 self._greet(stack)
                 stack.watch_until_stopped()
-        except (ProgramFailed, StackInUse) as error:
+        except (EmbeddedServerFailed, ProgramFailed, StackInUse) as error:
             raise CommandError(str(error)) from error
+        except KeyboardInterrupt as error:
+            raise CommandError("Stopped while starting.", returncode=130) from error
 
     def _greet(self, stack: Stack) -> None:
         self.stdout.write(
