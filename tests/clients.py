@@ -53,3 +53,12 @@ class Api:
 
     def _headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.token}"}
+
+
+def problem(response: Any, status: int) -> dict[str, str]:
+    """What a problem+json of this status finds wrong, by field."""
+    assert response.status_code == status, response.content
+    assert response.headers["Content-Type"] == "application/problem+json"
+    body = response.json()
+    assert body["status"] == status
+    return {error["field"]: error["detail"] for error in body["errors"]}

@@ -18,6 +18,7 @@ from psycopg.rows import dict_row
 
 from gateway import embedded
 from gateway.demo.world import Client
+from gateway.processes import die_with_parent
 from tests.simulation import API_KEY, SECRET, Simulation
 from tests.waiting import wait_until
 
@@ -87,6 +88,7 @@ class Gateway:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                preexec_fn=die_with_parent(signal.SIGINT),
             )
         wait_until(self.is_ready, within_s=90, or_fail=self._has_died)
 
@@ -98,7 +100,7 @@ class Gateway:
         family = self.family()
         self.process.send_signal(signal.SIGINT)
         self.process.wait(60)
-        left = [process for process in family if _is_running(process)]
+        left = [process for process in family if is_running(process)]
         assert not left, f"left behind: {left}"
 
     def family(self) -> list[psutil.Process]:
@@ -111,20 +113,34 @@ class Gateway:
     def kill_everything(self) -> None:
         """SIGKILL to every process at once, as a power cut would."""
         for process in self.family():
-            if _is_running(process):
+            if is_running(process):
                 process.send_signal(signal.SIGKILL)
         self.process.wait(10)
 
     def of_role(self, role: str) -> psutil.Process:
-        """The leading process of a role."""
-        return next(p for p in self.family() if ROLES[role] in " ".join(_words(p)))
+        """The leading process of a role, as soon as there is one."""
+
+        def leader() -> psutil.Process | None:
+            # Its own children alone: those of a leader that was just killed are still about.
+            programs = psutil.Process(self.process.pid).children()
+            return next((p for p in programs if ROLES[role] in " ".join(_words(p))), None)
+
+        return wait_until(leader)
 
     def pool_child(self, role: str) -> psutil.Process:
         """A child of a worker, the one that runs tasks."""
         return wait_until(lambda: next(iter(self.of_role(role).children()), None))
 
-    def kill(self, process: psutil.Process) -> None:
-        process.send_signal(signal.SIGKILL)
+    def kill(self, role: str) -> None:
+        """SIGKILL to the leading process of a role; back when the supervisor has replaced it."""
+        victim = self.of_role(role)
+        victim.send_signal(signal.SIGKILL)
+        victim.wait(30)
+        self.of_role(role)
+
+    def kill_pool_child(self, role: str) -> None:
+        """SIGKILL to a process of a worker in the middle of its task."""
+        self.pool_child(role).send_signal(signal.SIGKILL)
 
     def is_ready(self) -> bool:
         try:
@@ -198,8 +214,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _is_running(process: psutil.Process) -> bool:
-    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+def is_running(process: psutil.Process) -> bool:
+    """Neither gone nor a zombie."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _words(process: psutil.Process) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -11,6 +12,7 @@ from typing import Any, Self
 
 import requests
 
+from gateway.processes import die_with_parent
 from tests.waiting import wait_until
 
 API_KEY = "simulator"
@@ -38,7 +40,10 @@ class Simulation:
         log = self._log_path.open("ab") if self._log_path else subprocess.DEVNULL
         argv = [sys.executable, "-m", "chargers.simulator", "--port", "0"]
         self.process = subprocess.Popen(
-            [*argv, "--ready-file", str(ready), *self._flags], stdout=log, stderr=log
+            [*argv, "--ready-file", str(ready), *self._flags],
+            stdout=log,
+            stderr=log,
+            preexec_fn=die_with_parent(signal.SIGTERM),
         )
 
     def _died(self) -> None:

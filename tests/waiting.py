@@ -12,7 +12,7 @@ Found = TypeVar("Found")
 def wait_until(
     condition: Callable[[], Found],
     *,
-    within_s: float = 30.0,
+    within_s: float = 60.0,
     every_s: float = 0.1,
     or_fail: Callable[[], object] = lambda: None,
 ) -> Found:

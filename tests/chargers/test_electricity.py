@@ -3,6 +3,7 @@
 import pytest
 
 from chargers.electricity import BelowMinimum, Circuit, Limit, Unit
+from chargers.models import circuit_of
 
 POWER, CURRENT = Unit.POWER, Unit.CURRENT
 ONE_PHASE = Circuit(230, 1, 32)
@@ -32,6 +33,7 @@ def test_watts_are_amperes_times_volts_times_phases(circuit, limit, watts):
         (ONE_PHASE, Limit(POWER, 75000), CURRENT, 32.0),  # the connector's maximum
         (THREE_PHASES, Limit(CURRENT, 6), POWER, 4140),
         (THREE_PHASES, Limit(POWER, 4200.7), POWER, 4200),
+        (Circuit(230), Limit(CURRENT, 70), CURRENT, 70.0),  # no maximum is known
         (ONE_PHASE, Limit(CURRENT, 6), CURRENT, 6.0),
         (ONE_PHASE, Limit(POWER, 0), CURRENT, 0.0),
     ],
@@ -76,3 +78,37 @@ def test_a_limit_shows_itself_as_edrv_writes_it():
     assert Limit(POWER, 75000).as_json() == {"unit": "power", "value": 75000}
     assert Limit(CURRENT, 16.5).as_json() == {"unit": "current", "value": 16.5}
     assert str(Limit(POWER, 0)) == "pause (0)"
+
+
+@pytest.mark.parametrize("voltage_v", [230.94, 239.6, 237.5])
+def test_six_amperes_stay_six_amperes_in_watts(voltage_v):
+    circuit = Circuit(voltage_v)
+
+    sent = circuit.in_unit(Limit(CURRENT, 6), POWER)
+
+    assert 6.0 <= circuit.amperes(sent) < 6.002
+
+
+@pytest.mark.parametrize(
+    ("power_type", "max_power_w", "phases", "max_current_a"),
+    [
+        ("ac_3_phase", 22_000, 3, 32),
+        ("ac_3_phase", 11_000, 3, 16),
+        ("ac_1_phase", 7_400, 1, 32),
+        # Of an unknown kind, small ones have one phase.
+        ("unknown", 3_700, 1, 16),
+        (None, 11_000, 3, 16),
+        (None, None, 3, None),
+        ("ac_3_phase", -5, 3, None),
+    ],
+)
+def test_a_circuit_is_made_of_what_edrv_tells(power_type, max_power_w, phases, max_current_a):
+    circuit = circuit_of(
+        power_type=power_type,
+        phases=None,
+        voltage_v=230,
+        max_current_a=None,
+        max_power_w=max_power_w,
+    )
+
+    assert (circuit.phases, circuit.max_current_a) == (phases, max_current_a)

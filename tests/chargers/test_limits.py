@@ -17,7 +17,7 @@ def commands_of(session):
 def test_a_new_limit_is_a_command_that_is_due_now():
     session = make_session()
 
-    assert limits.want([wanting(session, FOUR_KW, 6800)], now=NOW) == 1
+    assert limits.want([wanting(session, FOUR_KW, 6800)], now=NOW) == [session.pk]
 
     session.refresh_from_db()
     command = session.commands.get()
@@ -30,7 +30,7 @@ def test_wanting_the_same_again_changes_nothing():
     session = make_session()
     limits.want([wanting(session, FOUR_KW)], now=NOW)
 
-    assert limits.want([wanting(session, FOUR_KW)], now=later(1)) == 0
+    assert limits.want([wanting(session, FOUR_KW)], now=later(1)) == []
 
     assert commands_of(session) == [(1, "set", FOUR_KW, "due")]
 
@@ -70,7 +70,7 @@ def test_the_end_of_a_limit_that_may_be_in_force_is_a_clear():
 def test_a_session_that_has_ended_wants_nothing():
     session = make_session(status="ended", ended_at=NOW)
 
-    assert limits.want([wanting(session, FOUR_KW)], now=NOW) == 0
+    assert limits.want([wanting(session, FOUR_KW)], now=NOW) == []
     assert not Command.objects.exists()
 
 

@@ -12,6 +12,7 @@ from chargers.retries import (
     after_error,
     after_failed_look,
     after_fruitless_look,
+    after_refusal,
     after_rejection,
     after_station_unreachable,
     after_taken,
@@ -64,21 +65,39 @@ def test_a_taken_command_waits_for_its_webhook_and_is_then_looked_after():
     assert after_taken(deadline_s=60) == Next(SENT, LOOK_ACTION, 60)
 
 
+def rejected(state, after_s, reason="rejected_by_station", step=SEND):
+    return Next(state, step, after_s, reason, rejected=True)
+
+
 @pytest.mark.parametrize(
-    ("kind", "rejections", "then"),
+    ("rejections", "persist", "then"),
     [
         # The other unit at once, then both again after a while, then no more …
-        (SET, 1, Next(DUE, SEND, 0.0, "rejected_by_station")),
-        (SET, 2, Next(DUE, SEND, 5.0, "rejected_by_station")),
-        (SET, 3, Next(DUE, SEND, 15.0, "rejected_by_station")),
-        (SET, 4, Next(REJECTED, SEND, 0.0, "rejected_by_station")),
-        # … but a limit is never left behind.
-        (CLEAR, 4, Next(DUE, SEND, 60.0, "rejected_by_station")),
-        (CLEAR, 400, Next(DUE, SEND, 60.0, "rejected_by_station")),
+        (1, False, rejected(DUE, 0.0)),
+        (2, False, rejected(DUE, 5.0)),
+        (3, False, rejected(DUE, 15.0)),
+        (4, False, rejected(REJECTED, 0.0)),
+        # … but a limit that nobody wants any more is never left behind.
+        (4, True, rejected(DUE, 60.0)),
+        (400, True, rejected(DUE, 60.0)),
     ],
 )
-def test_a_rejection_is_tried_again_in_other_words(kind, rejections, then):
-    assert after_rejection(kind, "rejected_by_station", rejections=rejections) == then
+def test_a_rejection_is_tried_again_in_other_words(rejections, persist, then):
+    assert after_rejection("rejected_by_station", rejections=rejections, persist=persist) == then
+
+
+@pytest.mark.parametrize(
+    ("rejections", "persist", "then"),
+    [
+        (1, False, rejected(DUE, 0.0, "refused_by_edrv")),
+        # Refused in both units: is the session still there?
+        (2, False, rejected(DUE, 5.0, "refused_by_edrv", LOOK_SESSION)),
+        (4, False, rejected(REJECTED, 0.0, "refused_by_edrv")),
+        (9, True, rejected(DUE, 60.0, "refused_by_edrv", LOOK_SESSION)),
+    ],
+)
+def test_what_edrv_itself_refuses_is_looked_into(rejections, persist, then):
+    assert after_refusal(rejections=rejections, persist=persist) == then
 
 
 def test_an_unreachable_station_is_waited_for():
@@ -146,23 +165,44 @@ def test_a_station_s_failure_is_understood_whatever_its_shape(kind, response_dat
     ],
 )
 def test_a_set_is_sent_in_the_unit_the_station_understands(limit, at, rejections, sent):
-    request = request_for(SET, limit, at, rejections=rejections)
+    request = request_for(SET, limit, at, rejections=rejections, reason="rejected_by_station")
 
     assert request == Request(Attempt.Verb.SET, sent)
 
 
+EVERYTHING_A = Request(Attempt.Verb.SET, Limit(Unit.CURRENT, 32))
+EVERYTHING_W = Request(Attempt.Verb.SET, Limit(Unit.POWER, 22080))
+
+
 @pytest.mark.parametrize(
-    ("at", "rejections", "request_"),
+    ("at", "rejections", "reason", "request_"),
     [
-        (station(), 0, Request(Attempt.Verb.CLEAR)),
-        # A clear that was refused is said as "all that the connector has", in either unit.
-        (station(), 1, Request(Attempt.Verb.SET, Limit(Unit.CURRENT, 32))),
-        (station(), 2, Request(Attempt.Verb.CLEAR)),
-        (station(), 3, Request(Attempt.Verb.SET, Limit(Unit.POWER, 22080))),
-        (station(refuses_clear=True), 0, Request(Attempt.Verb.SET, Limit(Unit.CURRENT, 32))),
-        (station(is_simulator=True), 0, Request(Attempt.Verb.SET, Limit(Unit.CURRENT, 32))),
-        (station(is_simulator=True), 3, Request(Attempt.Verb.SET, Limit(Unit.CURRENT, 32))),
+        (station(), 0, "", Request(Attempt.Verb.CLEAR)),
+        # Stations are seen that reject at random: the same once more, then "all that you have".
+        (station(), 1, "rejected_by_station", Request(Attempt.Verb.CLEAR)),
+        (station(), 2, "rejected_by_station", Request(Attempt.Verb.CLEAR)),
+        (station(), 3, "rejected_by_station", EVERYTHING_A),
+        (station(), 4, "rejected_by_station", Request(Attempt.Verb.CLEAR)),
+        (station(), 5, "rejected_by_station", EVERYTHING_W),
+        # Who says that it cannot is believed, for one turn.
+        (station(), 1, "not_supported_by_station", EVERYTHING_A),
+        (station(), 1, "refused_by_edrv", EVERYTHING_A),
+        (station(), 2, "refused_by_edrv", Request(Attempt.Verb.CLEAR)),
+        (station(), 3, "refused_by_edrv", EVERYTHING_A),
+        (station(refuses_clear=True), 0, "", EVERYTHING_A),
+        (station(is_simulator=True), 0, "", EVERYTHING_A),
+        (station(is_simulator=True), 3, "rejected_by_station", EVERYTHING_A),
     ],
 )
-def test_the_end_of_a_limit_is_said_so_that_the_station_understands(at, rejections, request_):
-    assert request_for(CLEAR, None, at, rejections=rejections) == request_
+def test_the_end_of_a_limit_is_said_so_that_the_station_understands(
+    at, rejections, reason, request_
+):
+    assert request_for(CLEAR, None, at, rejections=rejections, reason=reason) == request_
+
+
+def test_where_the_maximum_is_unknown_everything_is_more_than_any_connector_has():
+    unknown = Station(True, (), False, Circuit(230, 3))
+
+    asked = request_for(CLEAR, None, unknown, rejections=0, reason="")
+
+    assert asked == Request(Attempt.Verb.SET, Limit(Unit.CURRENT, 80))

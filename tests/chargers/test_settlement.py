@@ -3,7 +3,7 @@
 import pytest
 
 from chargers import limits, settlement
-from chargers.models import Attempt, AuditEntry, Command
+from chargers.models import Attempt, AuditEntry, Command, Session
 from chargers.retries import after_deadline
 from chargers.settlement import Answer
 from tests.fleet import (
@@ -21,19 +21,20 @@ from tests.fleet import (
 pytestmark = pytest.mark.django_db
 
 
-def send(session, limit, *, at=NOW, unit=None, verb=None):
+def send(session, limit, *, at=NOW):
     """Want a limit and note it as sent and taken by eDRV; the attempt."""
     limits.want([wanting(session, limit)], now=at)
     return send_again(session.commands.get(generation=generation_of(session)), at=at)
 
 
 def send_again(command, *, at=NOW, limit=None):
+    """Note the command as sent once more, with its own limit or in another unit; the attempt."""
     command.attempts += 1
     command.state, command.step = "sent", "look_action"
     command.next_attempt_at = at
     command.save()
     sent = limit or command.limit
-    type(command.session).objects.filter(pk=command.session_id).update(may_be_limited=True)
+    Session.objects.filter(pk=command.session_id).update(may_be_limited=True)
     return Attempt.objects.create(
         command=command,
         session=command.session,

@@ -78,6 +78,7 @@ def accept(at: float) -> None:
 
 
 def meter(session: Session, power_w: float, at: float) -> None:
+    """A report of the car's draw, and what the loop makes of it."""
     report = EnergyReport(later(at), power_w, None, None, None)
     data = SessionData(session.external_id, None, None, "started", None, None, None, None, report)
     sessions.apply([Said(data, later(at))], now=later(at))
@@ -85,9 +86,15 @@ def meter(session: Session, power_w: float, at: float) -> None:
 
 
 def leave(session: Session, at: float) -> None:
+    """The car unplugs."""
     data = SessionData(session.external_id, None, None, "ended", None, later(at), None, None, None)
     sessions.apply([Said(data, later(at))], now=later(at))
     steer(at)
+
+
+def status(event: Event) -> str:
+    event.refresh_from_db()
+    return event.status
 
 
 def part(event: Event, session: Session) -> Participation:

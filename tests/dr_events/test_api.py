@@ -1,7 +1,5 @@
-"""The public contract, call by call."""
+"""The public contract, call by call: declaring events, following them, stopping them."""
 
-import csv
-import io
 import json
 import uuid
 from datetime import timedelta
@@ -9,11 +7,10 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from chargers.models import AuditEntry
 from dr_events.models import Event
-from tests.clients import Api, create_client
-from tests.dr_events.story import accept, declaration, declare, meter, steer
-from tests.fleet import FOUR_KW, make_connector, make_session, make_site, make_station, new_id
+from tests.clients import problem
+from tests.dr_events.story import accept, declaration, declare, meter
+from tests.fleet import FOUR_KW, make_connector, make_session, make_site, make_station
 
 pytestmark = pytest.mark.django_db
 
@@ -29,23 +26,6 @@ PARTICIPATION_FIELDS = {
     "session", "state", "reason", "wanted", "confirmed", "attempts", "first_sent_at",
     "accepted_at", "complied_at", "restored_at",
 }  # fmt: skip
-SESSION_FIELDS = {
-    "external_id", "status", "power_w", "current_a", "metered_at", "wanted", "confirmed",
-    "binding_event",
-}  # fmt: skip
-
-
-@pytest.fixture
-def api(client, capsys):
-    return Api(client, create_client(capsys, "scada"))
-
-
-def problem(response, status):
-    assert response.status_code == status, response.content
-    assert response.headers["Content-Type"] == "application/problem+json"
-    body = response.json()
-    assert body["status"] == status
-    return {error["field"]: error["detail"] for error in body["errors"]}
 
 
 # --- declaring ----------------------------------------------------------------------------
@@ -133,9 +113,16 @@ def test_every_wrong_field_is_named_by_its_path(api):
     assert errors["durration"] == "is not known here"
 
 
+@pytest.mark.parametrize("number", [b"NaN", b"Infinity", b"1" + b"0" * 400])
+def test_an_impossible_number_is_refused_by_its_field(api, number):
+    body = json.dumps(declaration()).encode().replace(b"4200", number)
+
+    assert list(problem(api.post("events/", body), 400)) == ["limit.value"]
+
+
 @pytest.mark.parametrize(
     "body",
-    [b"{", b"not json", b"\xff\xfe\x00", b'{"limit": NaN}', b"[" * 100_000, b'"\xed\xa0\x80"'],
+    [b"{", b"not json", b"\xff\xfe\x00", b"[" * 100_000, b'"\xed\xa0\x80"'],
 )
 def test_a_body_that_is_no_json_is_said_so(api, body):
     assert set(problem(api.post("events/", body), 400)) == {"body"}
@@ -207,6 +194,46 @@ def test_participations_are_narrowed_down_and_paged(api):
     assert set(problem(api.get(path, state="happy"), 400)) == {"state"}
 
 
+@pytest.mark.parametrize(
+    ("path", "field", "value"),
+    [
+        ("events/", "page_size", "0"),
+        ("events/", "page_size", "1001"),
+        ("events/", "page_size", "many"),
+        ("events/", "cursor", "next"),
+        ("events/", "status", "running"),
+        ("events/", "test", "maybe"),
+        ("events/", "starts_after", "2026-07-01T17:00:00"),
+        ("events/", "starts_before", "tomorrow"),
+        ("chargestations/", "online", ""),
+        ("events/", "target_type", ""),
+        ("sites/", "feeder", ""),
+        ("sessions/", "limited", "1"),
+    ],
+)
+def test_a_filter_that_makes_no_sense_is_refused_by_name(api, path, field, value):
+    assert list(problem(api.get(path, **{field: value}), 400)) == [field]
+
+
+@pytest.mark.parametrize("path", ["events/0/", "events/none/end/", "events/0/report/", "nothing/"])
+def test_an_address_that_cannot_be_is_not_found(api, path):
+    problem(api.get(path), 404)
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"limit": {"value": 3000}}, "limit.unit"),
+        ({"targets": [{"value": "F12"}]}, "targets[0].type"),
+        ({"targets": []}, "targets"),
+    ],
+)
+def test_what_is_amended_is_given_whole(api, changes, field):
+    event = api.post("events/", declaration()).json()
+
+    assert field in problem(api.patch(f"events/{event['id']}/", changes), 400)
+
+
 def test_events_are_listed_newest_first_and_narrowed_down(api):
     later = (timezone.now() + timedelta(hours=1)).isoformat()
     api.post("events/", declaration(name="first", starts_at=later))
@@ -231,6 +258,14 @@ def test_an_event_is_amended_by_what_is_named(api):
     assert amended.json()["priority"] == 0
     assert amended.json()["name"] == event["name"]
     assert amended.json()["ends_at"] is not None
+
+
+def test_a_duration_of_null_makes_an_event_endless(api):
+    event = api.post("events/", declaration(duration="PT45M")).json()
+
+    amended = api.patch(f"events/{event['id']}/", {"duration": None}).json()
+
+    assert amended["ends_at"] is None
 
 
 def test_an_event_is_ended_and_then_too_late_to_amend(api):
@@ -298,202 +333,25 @@ def test_a_preview_names_bad_fields_as_declaring_does(api):
     assert set(errors) == {"limit", "targets"}
 
 
-# --- reports -------------------------------------------------------------------------------
-
-
-def body_of(response):
-    return b"".join(response.streaming_content)
-
-
-def test_the_report_has_a_row_a_participation_and_counts_that_add_up(api):
-    site = make_site(feeder="F12", name="=HYPERLINK(1)")
-    session = make_session(make_connector(make_station(site)))
-    make_session(exempt=True)
-    event = declare(external_id="F12-0142", duration="PT10M")
-    accept(1)
-    meter(session, 4000.0, 30)
-    steer(600)
-    accept(601)
-
-    as_json = api.get(f"events/{event.id}/report/", format="json")
-    report = json.loads(body_of(as_json))
-    as_csv = api.get(f"events/{event.id}/report/", format="csv")
-    rows = list(csv.DictReader(io.StringIO(body_of(as_csv).decode())))
-
-    counts = report["counts"]
-    assert counts["targeted"] == len(report["participations"]) == len(rows) == 2
-    assert counts["targeted"] == sum(
-        counts[state] for state in ("confirmed", "failed", "unreachable", "exempt", "ended")
+def test_a_declaration_without_its_final_slash_is_not_turned_into_a_question(api, client):
+    response = client.post(
+        "/api/v1/events",
+        json.dumps(declaration()),
+        content_type="application/json",
+        headers={"Authorization": f"Bearer {api.token}"},
     )
-    assert report["event"]["status"] == "completed"
-    assert report["reasons"] == [{"state": "exempt", "reason": "exempt_session", "sessions": 1}]
-    assert report["seconds_to_accepted"] == {"p50": 1.0, "p95": 1.0}
-    row = next(row for row in rows if row["session"] == session.external_id)
-    assert (row["state"], row["confirmed_unit"], row["confirmed_value"]) == (
-        "confirmed",
-        "power",
-        "4200.0",
-    )
-    assert (row["seconds_to_accepted"], row["seconds_to_complied"]) == ("1.0", "30.0")
-    assert row["restored_at"] == "2026-07-01T18:10:01.000Z"
-    assert row["site_name"] == "'=HYPERLINK(1)"  # no formula for a spreadsheet
-    assert as_csv.headers["Content-Type"] == "text/csv; charset=utf-8"
-    assert AuditEntry.objects.filter(action="report.exported", actor="client:scada").count() == 2
+
+    assert (response.status_code, response.headers["Location"]) == (308, "/api/v1/events/")
 
 
-@pytest.mark.parametrize("format_", ["xlsx", "pdf", "parquet", "docx", ""])
-def test_a_format_there_is_not_is_said_so(api, format_):
-    event = declare()
-
-    errors = problem(api.get(f"events/{event.id}/report/", format=format_), 400)
-
-    assert set(errors) == {"format"}
+def test_nothing_is_known_by_a_nul(api):
+    problem(api.get("sessions/a%00b/"), 404)
 
 
-# --- the fleet -----------------------------------------------------------------------------
+def test_a_key_stands_for_the_event_it_was_answered_with(api):
+    first = api.post("events/", declaration(external_id="one"))
+    again = api.post("events/", declaration(external_id="one"), **{"Idempotency-Key": "key-2"})
+    other = api.post("events/", declaration(external_id="two"), **{"Idempotency-Key": "key-2"})
 
-
-def test_a_session_answers_why_it_is_at_this_limit(api):
-    session = make_session()
-    strict = declare(external_id="A", priority=3)
-    declare(limit={"kind": "per_session", "unit": "power", "value": 6000}, priority=5)
-    accept(1)
-
-    told = api.get(f"sessions/{session.external_id}/").json()
-
-    assert set(told) >= SESSION_FIELDS
-    assert told["binding_event"] == str(strict.id)
-    assert told["wanted"] == told["confirmed"] == {"unit": "power", "value": 4200}
-    assert told["why"]["event"] == str(strict.id)
-    assert told["why"]["explanation"] == (
-        "A (priority 3) asks for 4200 W: 6.1 A at 230 V x 3 phases, 4,200 W. "
-        "1 other event would ask less, or counts less."
-    )
-    assert [one["limit"] for one in told["why"]["runners_up"]] == [{"unit": "power", "value": 6000}]
-
-
-def test_a_session_without_a_limit_says_so(api):
-    session = make_session()
-
-    told = api.get(f"sessions/{session.pk}/").json()
-
-    assert (told["wanted"], told["confirmed"], told["binding_event"]) == (None, None, None)
-    assert told["why"]["explanation"] == "No running event aims at it."
-
-
-@pytest.mark.parametrize("kind", ["sites", "chargestations", "sessions"])
-def test_the_fleet_is_known_by_our_ids_and_by_edrv_s(api, kind):
-    session = make_session()
-    thing = {
-        "sites": session.chargestation.site,
-        "chargestations": session.chargestation,
-        "sessions": session,
-    }[kind]
-
-    by_ours = api.get(f"{kind}/{thing.pk}/").json()
-    by_theirs = api.get(f"{kind}/{thing.external_id}/").json()
-    (listed,) = api.get(f"{kind}/").json()["results"]
-
-    assert by_ours == by_theirs
-    assert by_ours["external_id"] == listed["external_id"] == thing.external_id
-    problem(api.get(f"{kind}/{new_id()}/"), 404)
-    problem(api.get(f"{kind}/0/"), 404)
-
-
-def test_sessions_are_narrowed_down(api):
-    here = make_session()
-    make_session(make_connector(make_station(make_site(feeder="F13"))), may_be_limited=True)
-
-    def found(**query):
-        return [one["external_id"] for one in api.get("sessions/", **query).json()["results"]]
-
-    assert found(feeder="F12") == [here.external_id]
-    assert found(limited="false") == [here.external_id]
-    assert found(chargestation=here.chargestation.external_id) == [here.external_id]
-    assert len(found(status="started")) == 2
-    assert found(status="ended") == []
-
-
-@pytest.mark.parametrize("path", ["events/", "sites/", "chargestations/", "sessions/"])
-def test_a_list_costs_the_same_whatever_its_length(api, path, django_assert_max_num_queries):
-    for _ in range(12):
-        make_session()
-    for number in range(5):
-        declare(external_id=str(number))
-
-    with django_assert_max_num_queries(8):
-        assert api.get(path, page_size=1000).status_code == 200
-
-
-# --- who may -------------------------------------------------------------------------------
-
-CALLS = [
-    ("get", "events/", "events:read"),
-    ("get", "events/{id}/", "events:read"),
-    ("get", "events/{id}/participations/", "events:read"),
-    ("post", "events/", "events:write"),
-    ("post", "events/preview/", "events:write"),
-    ("patch", "events/{id}/", "events:write"),
-    ("post", "events/{id}/end/", "events:write"),
-    ("post", "events/{id}/cancel/", "events:write"),
-    ("get", "events/{id}/report/", "reports:read"),
-    ("get", "sites/", "fleet:read"),
-    ("get", "chargestations/", "fleet:read"),
-    ("get", "sessions/", "fleet:read"),
-]
-
-
-@pytest.mark.parametrize(("method", "path", "scope"), CALLS)
-def test_a_call_needs_its_scope_and_nothing_else(client, capsys, method, path, scope):
-    event = declare()
-    others = [
-        s for s in ("events:read", "events:write", "fleet:read", "reports:read") if s != scope
-    ]
-    with_it = Api(client, create_client(capsys, "with", scope))
-    without = Api(client, create_client(capsys, "without", *others))
-    path = path.format(id=event.id)
-
-    def call(api):
-        return getattr(api, method)(path, *([declaration()] if method != "get" else []))
-
-    assert call(with_it).status_code < 300
-    problem(call(without), 403)
-    anonymous = getattr(client, method)(f"/api/v1/{path}", content_type="application/json")
-    problem(anonymous, 401)
-    assert anonymous.headers["WWW-Authenticate"].startswith("Bearer")
-
-
-def test_a_token_that_is_none_is_refused(client):
-    response = client.get("/api/v1/events/", headers={"Authorization": "Bearer nonsense"})
-
-    problem(response, 401)
-
-
-def test_a_client_asks_for_no_more_than_it_was_given(client, capsys):
-    given = create_client(capsys, "reader", "events:read")
-    ask = {"grant_type": "client_credentials", "client_id": given["client_id"],
-           "client_secret": given["client_secret"]}  # fmt: skip
-
-    assert client.post("/oauth/token/", ask).json()["scope"] == "events:read"
-    refused = client.post("/oauth/token/", {**ask, "scope": "events:write"})
-    assert (refused.status_code, refused.json()["error"]) == (400, "invalid_scope")
-    wrong = client.post("/oauth/token/", {**ask, "client_secret": "guess"})
-    assert wrong.status_code == 401
-
-
-def test_a_client_that_asks_too_often_is_told_when_to_come_back(client, capsys, monkeypatch):
-    from gateway.throttling import ClientThrottle
-
-    monkeypatch.setattr(ClientThrottle, "THROTTLE_RATES", {"client": "2/min"})
-    api = Api(client, create_client(capsys, f"eager-{uuid.uuid4()}"))
-
-    answers = [api.get("events/") for _ in range(3)]
-
-    assert [answer.status_code for answer in answers] == [200, 200, 429]
-    problem(answers[-1], 429)
-    assert int(answers[-1].headers["Retry-After"]) >= 1
-
-
-@pytest.mark.parametrize("path", ["/api/v1/nothing/", "/api/v2/", "/webhooks/other/"])
-def test_an_unknown_address_is_a_problem_too(client, path):
-    problem(client.get(path), 404)
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert list(problem(other, 409)) == ["Idempotency-Key"]

@@ -41,7 +41,6 @@ def accepted(**more):
         ("due", "unauthorized", State.UNREACHABLE, "unauthorized"),
         ("due", "session_not_started", State.UNREACHABLE, "session_not_started"),
         # an answer, and it was no
-        ("due", "rejected_by_station", State.FAILED, "rejected_by_station"),
         ("rejected", "rejected_by_station", State.FAILED, "rejected_by_station"),
         ("rejected", "not_supported_by_station", State.FAILED, "not_supported_by_station"),
         ("rejected", "refused_by_edrv", State.FAILED, "refused_by_edrv"),
@@ -49,6 +48,15 @@ def accepted(**more):
 )
 def test_every_unconfirmed_session_has_a_state_and_a_reason(state, reason, stands, because):
     assert judged(command_state=state, command_reason=reason) == Judgement(stands, because)
+
+
+@pytest.mark.parametrize(("rejections", "stands"), [(1, State.PENDING), (2, State.FAILED)])
+def test_one_rejection_may_only_mean_the_other_unit(rejections, stands):
+    judgement = judged(
+        command_state="due", command_reason="rejected_by_station", rejections=rejections
+    )
+
+    assert judgement == Judgement(stands, "rejected_by_station")
 
 
 def test_an_exempt_session_says_by_what():

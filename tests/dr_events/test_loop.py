@@ -3,7 +3,6 @@
 import pytest
 
 from chargers import news
-from chargers.electricity import Limit, Unit
 from chargers.models import AuditEntry, Command, Session
 from dr_events import figures, intake, lifecycle, reconciliation
 from dr_events.models import Event, Participation
@@ -17,6 +16,7 @@ from tests.dr_events.story import (
     meter,
     part,
     send,
+    status,
     steer,
 )
 from tests.fleet import (
@@ -37,11 +37,6 @@ SIX = {"kind": "per_session", "unit": "power", "value": 6000}
 def counts(event):
     found = figures.counts_of([event.id])[event.id].as_json()
     return {name: count for name, count in found.items() if count}
-
-
-def status(event):
-    event.refresh_from_db()
-    return event.status
 
 
 # --- from declared to restored ------------------------------------------------------------
@@ -250,12 +245,18 @@ def test_a_rejection_is_named_at_once_and_tried_again():
     answer(send(1), "failed", 2, {"status": "Rejected"})
     told = part(event, session)
     assert (told.state, told.reason, told.next_attempt_at) == (
-        "failed", "rejected_by_station", later(2),
+        "pending", "rejected_by_station", later(2),
     )  # fmt: skip
 
-    accept(3)
+    answer(send(2), "failed", 2, {"status": "Rejected"})
+    told = part(event, session)
+    assert (told.state, told.reason, told.next_attempt_at) == (
+        "failed", "rejected_by_station", later(7),
+    )  # fmt: skip
+
+    accept(7)
     assert part(event, session).state == "confirmed"
-    assert held_to(session)[1] == Limit(Unit.CURRENT, 6)
+    assert held_to(session)[1] == FOUR_KW
 
 
 def test_a_session_that_no_station_would_limit_ends_as_failed_and_needs_no_restoring():

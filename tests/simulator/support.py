@@ -138,7 +138,7 @@ async def running(**settings: Any) -> AsyncIterator[Bench]:
 
 @dataclass
 class Receiver:
-    """A webhook endpoint. ``statuses`` are answered in turn, then 200 for ever."""
+    """A webhook endpoint. `statuses` are answered in turn, then 200 for ever."""
 
     statuses: list[int] = field(default_factory=list)
     headers: dict[str, str] = field(default_factory=dict)
@@ -203,7 +203,7 @@ async def listening(
 
 
 async def until(probe: Callable[[], Awaitable[Any]]) -> Any:
-    """What ``probe`` returns once it is true; fails when patience is over."""
+    """What `probe` returns once it is true; fails when patience is over."""
     end_s = time.monotonic() + PATIENCE_S
     while time.monotonic() < end_s:
         if value := await probe():

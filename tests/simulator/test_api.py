@@ -217,7 +217,7 @@ async def test_an_unknown_path_is_404_in_the_envelope(path: str) -> None:
         assert (reply.status, reply.json["ok"]) == (404, False)
 
 
-# Actions
+# --- actions ------------------------------------------------------------------------------
 
 
 @asynchronous

@@ -124,7 +124,7 @@ async def test_unplugging_twice_is_a_conflict() -> None:
         assert (second.status, unknown.status) == (409, 404)
 
 
-# Stations
+# --- stations -----------------------------------------------------------------------------
 
 
 @asynchronous

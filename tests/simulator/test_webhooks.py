@@ -27,7 +27,7 @@ QUICK = {"webhook_backoff_s": (0.01,), "webhook_secret": SECRET}
 
 
 async def deliveries(bench: Bench, state: str, count: int = 1) -> list[Any]:
-    """At least ``count`` deliveries in a state, from the ledger."""
+    """At least `count` deliveries in a state, from the ledger."""
 
     async def enough() -> Any:
         entries = (await bench.sim("ledger/webhooks"))["entries"]

@@ -26,6 +26,11 @@ ENVELOPE = b'{"ok":false,"message":"jwt expired","result":null}'
         (500, ENVELOPE, errors.ProviderFailed, True, True, True),
         (502, HTML, errors.ProviderFailed, True, True, True),
         (302, b"", errors.ProviderFailed, True, True, True),
+        # A load balancer without a backend says nothing about a session or a unit.
+        (404, HTML, errors.ProviderFailed, True, True, True),
+        (400, b"", errors.ProviderFailed, True, True, True),
+        (401, HTML, errors.Unauthorized, True, False, True),
+        (429, b"", errors.RateLimited, True, False, True),
         # A captive portal or a proxy's maintenance page may well say 200.
         (200, HTML, errors.ProviderFailed, True, True, True),
         (200, b"", errors.ProviderFailed, True, True, True),
@@ -33,6 +38,7 @@ ENVELOPE = b'{"ok":false,"message":"jwt expired","result":null}'
         (200, b'{"ok":true,"message":"","result":{}}', errors.ProviderFailed, True, True, True),
         (200, b'{"ok":true,"message":"","result":null}', errors.ProviderFailed, True, True, True),
         (200, ENVELOPE, errors.Refused, False, False, False),
+        (200, b'{"ok":"false","message":"no"}', errors.Refused, False, False, False),
     ],
 )
 def test_an_answer_that_is_no_action_says_what_to_do_next(
@@ -55,7 +61,16 @@ def test_an_error_shows_what_edrv_said():
 
 @pytest.mark.parametrize(
     ("header", "seconds"),
-    [("7", 7.0), ("0", 0.0), ("-3", 0.0), ("soon", None), (None, None), ("nan", None)],
+    [
+        ("7", 7.0),
+        ("99999999999999", 300.0),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 300.0),
+        ("0", 0.0),
+        ("-3", 0.0),
+        ("soon", None),
+        (None, None),
+        ("nan", None),
+    ],
 )
 def test_retry_after_is_read_in_seconds(header, seconds):
     assert calls.read_retry_after(header) == seconds
@@ -86,3 +101,33 @@ def test_an_id_stays_one_segment_of_the_path():
 
 def test_the_api_key_is_not_shown():
     assert "sesame" not in repr(Endpoint("https://api.edrv.io/v1.1", "sesame"))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"ok":true,"message":"","result":{"_id":"a1","status":"requested"}}',
+        b'{"ok":true,"result":{"action":{"_id":"a1","status":"requested"}}}',
+        b'{"ok":true,"result":"a1"}',
+        b'{"_id":"a1","status":"requested"}',
+    ],
+)
+def test_an_action_is_found_however_it_is_wrapped(body):
+    action = calls.read_action_answer(200, {}, body)
+
+    assert (action.id, action.status) == ("a1", "requested")
+
+
+@pytest.mark.parametrize(
+    ("body", "has_next"),
+    [
+        (b'{"ok":true,"result":[{"_id":"s1"}],"hasNext":true}', True),
+        (b'{"ok":true,"result":{"docs":[{"_id":"s1"}],"hasNextPage":false}}', False),
+        (b'{"ok":true,"result":[{"_id":"s1"}]}', None),
+        (b'[{"_id":"s1"}]', None),
+    ],
+)
+def test_a_page_is_found_however_it_is_wrapped(body, has_next):
+    page = calls.read_page(200, {}, body)
+
+    assert (page.items, page.has_next) == ([{"_id": "s1"}], has_next)

@@ -150,7 +150,10 @@ def test_a_chargestation_brings_its_connectors():
         ("2022-08-29T13:56:55", datetime(2022, 8, 29, 13, 56, 55, 0, UTC)),
         ("2022-08-29T13:56:55.Z140", None),  # as in eDRV's sample of raw reports
         ("yesterday", None),
-        (1661781415, None),
+        (1661781415, datetime(2022, 8, 29, 13, 56, 55, tzinfo=UTC)),
+        (1661781415140, datetime(2022, 8, 29, 13, 56, 55, 140000, tzinfo=UTC)),
+        (float("nan"), None),
+        (True, None),
         (None, None),
     ],
 )

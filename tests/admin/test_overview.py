@@ -1,0 +1,113 @@
+"""The first page: what runs, what the fleet draws, and what is wrong with the gateway."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from chargers.models import Heartbeat, Session
+from dr_events.reconciliation import SWEPT
+from tests.admin.support import make_event, make_participation, page_of, text_of
+from tests.fleet import later, make_connector, make_session, make_station
+
+
+def overview_of(client: Client) -> str:
+    return text_of(client.get(reverse("admin:index")))
+
+
+def test_events_that_run_stand_before_those_to_come(operator: Client) -> None:
+    make_event(name="Tomorrow's test", status="scheduled", activated_at=None, starts_at=later(60))
+    event = make_event(name="Feeder F12 overload", ends_at=later(45 * 60))
+    make_participation(event, state="confirmed")
+    make_participation(event, state="failed", reason="rejected_by_station")
+    make_event(name="Yesterday's", status="completed", ended_at=later(1), restored_at=later(2))
+
+    said = overview_of(operator)
+
+    assert said.index("Feeder F12 overload") < said.index("Tomorrow's test")
+    assert "confirmed 1 of 2 failed or unreachable 1" in said
+    assert "At most 4,200 W for each session" in said
+    assert "Yesterday's" not in said
+
+
+def test_the_fleet_is_summed_and_a_missing_reading_is_no_zero(operator: Client) -> None:
+    make_session(power_w=11_000)
+    make_session(power_w=7_400, may_be_limited=True)
+    make_session(make_connector(make_station(online=False)), power_w=None)
+
+    said = overview_of(operator)
+
+    assert "cars charging 3 draw together 18.4 kW not metered 1 may be limited 1" in said
+    assert "chargestations offline 1" in said
+
+
+def test_a_gateway_that_cannot_do_its_work_says_so(operator: Client) -> None:
+    Heartbeat.objects.update_or_create(name=SWEPT, defaults={"at": later(-60)})
+
+    said = overview_of(operator)
+
+    assert "sweep: seconds since the last sweep (60 s)" in said
+    assert "can do its work" not in said
+
+
+def test_a_gateway_without_a_key_to_edrv_does_not_call_itself_well(
+    operator: Client, settings: Any
+) -> None:
+    settings.EDRV_API_KEY = ""
+
+    assert "edrv: no EDRV_API_KEY is set" in overview_of(operator)
+
+
+def test_a_gateway_that_is_well_says_so(operator: Client, settings: Any) -> None:
+    settings.EDRV_API_KEY = "key"
+    Heartbeat.objects.update_or_create(name=SWEPT, defaults={"at": timezone.now()})
+
+    assert "The gateway can do its work" in overview_of(operator)
+
+
+def test_a_fresh_installation_has_an_overview_too(operator: Client) -> None:
+    assert not Session.objects.exists()
+
+    said = overview_of(operator)
+
+    assert "No event is running and none is to come." in said
+    assert "cars charging 0 draw together –" in said
+
+
+def test_only_who_may_declare_is_offered_to(log_in: Callable[[str], Client]) -> None:
+    assert "Declare event" in overview_of(log_in("operator"))
+    assert "Declare event" not in overview_of(log_in("auditor"))
+
+
+def test_somebody_without_a_role_sees_nothing_of_it(log_in: Callable[[str], Client]) -> None:
+    make_event(name="Feeder F12 overload")
+
+    said = overview_of(log_in("nobody"))
+
+    assert "Feeder F12 overload" not in said
+    assert "cars charging" not in said
+    assert "gateway can" not in said
+
+
+def test_the_overview_takes_as_many_queries_for_ten_events_as_for_one(
+    operator: Client, django_assert_max_num_queries: Any
+) -> None:
+    make_participation(make_event())
+    operator.get(reverse("admin:index"))
+    with django_assert_max_num_queries(100) as of_one:
+        operator.get(reverse("admin:index"))
+    for _ in range(9):
+        make_participation(make_event())
+
+    with django_assert_max_num_queries(len(of_one)):
+        operator.get(reverse("admin:index"))
+
+
+def test_the_overview_fetches_itself_anew(operator: Client) -> None:
+    page = page_of(operator.get(reverse("admin:index")))
+
+    assert 'id="overview" hx-get="/admin/" hx-trigger="every 5s"' in page

@@ -1,0 +1,79 @@
+"""Lists from servers that page in their own way, and a sender that no setting can silence."""
+
+import json
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from chargers.edrv.burst import Burst, Job
+from chargers.edrv.calls import Call, Endpoint
+from chargers.edrv.client import EdrvClient
+from chargers.edrv.errors import ProviderUnreachable
+
+ITEMS = [{"_id": f"{number:024x}"} for number in range(45)]
+
+
+class Lists(BaseHTTPRequestHandler):
+    """45 sessions, 20 a page at most, as the server's `first_page` and `says` have it."""
+
+    def do_GET(self):
+        asked = int(parse_qs(urlsplit(self.path).query)["paginate_page"][0])
+        at = (asked - self.server.first_page) * 20
+        if at < 0:
+            self.answer(400, {"ok": False, "message": "paginate_page"})
+            return
+        envelope = {"ok": True, "message": "", "result": ITEMS[at : at + 20]}
+        if self.server.says:
+            envelope |= {"hasNext": at + 20 < len(ITEMS), "hasPrevious": at > 0}
+        self.answer(200, envelope)
+
+    def answer(self, status, envelope):
+        body = json.dumps(envelope).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def server():
+    with ThreadingHTTPServer(("127.0.0.1", 0), Lists) as running:
+        thread = threading.Thread(target=running.serve_forever)
+        thread.start()
+        yield running
+        running.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("first_page", [0, 1])
+@pytest.mark.parametrize("says", [True, False])
+def test_every_item_is_read_however_a_server_pages(server, first_page, says):
+    server.first_page, server.says = first_page, says
+    endpoint = Endpoint(f"http://127.0.0.1:{server.server_port}", "key")
+
+    with EdrvClient(endpoint) as client:
+        found = {item["_id"] for page in client.pages("sessions") for item in page}
+
+    assert found == {item["_id"] for item in ITEMS}
+
+
+@pytest.mark.parametrize(
+    "endpoint", [Endpoint("http://127.0.0.1:9", "key\n"), Endpoint("http://127.0.0.1:port", "key")]
+)
+def test_a_call_that_cannot_even_be_made_is_answered(endpoint):
+    jobs = [Job(number, Call("POST", "/x", b"{}"), time.time() + 60) for number in range(4)]
+    replies = []
+
+    with Burst(endpoint, concurrency=2) as burst:
+        burst.submit(jobs)
+        while burst.outstanding:
+            replies += burst.collect(wait_s=0.1)
+
+    assert sorted(reply.key for reply in replies) == [0, 1, 2, 3]
+    assert all(isinstance(reply.error, ProviderUnreachable) for reply in replies)

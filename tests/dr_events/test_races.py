@@ -1,0 +1,106 @@
+"""What happens between two lines of ours: another process plans, claims or hears meanwhile."""
+
+import threading
+
+import pytest
+from django.db import connections
+
+from chargers import claims, sessions
+from chargers.edrv.payloads import SessionData
+from chargers.sessions import Said
+from dr_events import fanout, intake, reconciliation
+from tests.dr_events.story import ENDPOINT, OPERATOR, accept, declare, held_to, part, send, steer
+from tests.fleet import FOUR_KW, later, make_session
+
+
+def elsewhere(act):
+    """Let another process do this now, on a connection of its own."""
+
+    def run():
+        try:
+            act()
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+
+
+def start(session, at):
+    data = SessionData(session.external_id, None, None, "started", at, None, None, None, None)
+    sessions.apply([Said(data, at)], now=at)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_car_that_starts_while_its_event_is_being_planned_stays_limited(monkeypatch):
+    make_session()
+    late = make_session(status="created", started_at=None)
+    take_in = fanout._take_in
+
+    def take_in_and_then(event_id, chunk, now):
+        take_in(event_id, chunk, now)
+        elsewhere(lambda: (start(late, now), reconciliation.reconcile_news(now=now)))
+
+    monkeypatch.setattr(fanout, "_take_in", take_in_and_then)
+    event = declare()
+
+    assert held_to(late)[0] == FOUR_KW
+    assert part(event, late).released_at is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_limit_sent_while_its_event_is_being_ended_is_cleared_before_the_event_is_over(
+    monkeypatch,
+):
+    session = make_session()
+    event = declare()
+    intake.end(event.pk, actor=OPERATOR, now=later(1))
+    claimed = []
+    plan_sessions = fanout.plan_sessions
+
+    def claim_and_then(session_ids, *, now):
+        elsewhere(
+            lambda: claimed.extend(
+                claims.claim(10, endpoint=ENDPOINT, now=now, lease_until=later(5))
+            )
+        )
+        plan_sessions(session_ids, now=now)
+
+    monkeypatch.setattr(fanout, "plan_sessions", claim_and_then)
+    steer(1)
+
+    # Either it was too late to be claimed, or its clear has to be proven.
+    session.refresh_from_db()
+    event.refresh_from_db()
+    assert (event.status == "completed") is not session.may_be_limited
+    if claimed:
+        accept(10)
+        event.refresh_from_db()
+    assert (event.status, held_to(session)) == ("completed", (None, None))
+
+
+@pytest.mark.django_db
+def test_one_event_that_cannot_be_planned_keeps_no_other_from_it(monkeypatch):
+    session = make_session()
+    broken = intake.declare(
+        {
+            "name": "broken",
+            "limit": {"kind": "per_session", "unit": "power", "value": 4200},
+            "targets": [{"type": "all"}],
+        },
+        actor=OPERATOR,
+        now=later(0),
+    ).event
+    plan_event = fanout.plan_event
+
+    def plan_or_break(event, *, now):
+        if event.pk == broken.pk:
+            raise ValueError("no such thing")
+        plan_event(event, now=now)
+
+    monkeypatch.setattr(fanout, "plan_event", plan_or_break)
+    declare(at=1)
+
+    assert held_to(session)[0] == FOUR_KW
+    assert send(2)

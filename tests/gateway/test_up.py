@@ -1,0 +1,163 @@
+"""manage.py up: one at a time, nothing left behind, and its data are there again afterwards."""
+
+import os
+import signal
+import subprocess
+from datetime import UTC, datetime, timedelta
+
+import psutil
+import pytest
+
+from gateway import embedded
+from gateway.embedded import EmbeddedServerFailed
+from tests.gateway_process import MANAGE, REPOSITORY, Gateway, free_port, is_running
+from tests.simulation import Simulation
+from tests.waiting import wait_until
+
+FLAGS = ("--sites", "1", "--sessions", "4", "--static", "--seed", "3")
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory):
+    """Stopped by Ctrl-C in the end, and fails if anything is left."""
+    with (
+        Simulation(*FLAGS) as edrv,
+        Gateway(edrv, tmp_path_factory.mktemp("up")) as running,
+    ):
+        yield running
+
+
+def alone(folder):
+    """The environment of a gateway with servers and data of its own."""
+    return {**os.environ, "DATA_DIR": str(folder), "DATABASE_URL": "", "REDIS_URL": ""}
+
+
+def up(folder, port):
+    """`manage.py up` to its end."""
+    return subprocess.run(
+        [*MANAGE, "up", "--port", str(port)],
+        env=alone(folder),
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def scheduled(gateway):
+    """An event that somebody declared for the future."""
+    return gateway.declare(starts_at=(datetime.now(UTC) + timedelta(days=30)).isoformat())["id"]
+
+
+def test_a_second_one_on_the_same_data_is_refused_in_one_line(gateway):
+    before = gateway.family()
+
+    refused = up(gateway.data_dir, free_port())
+
+    assert refused.returncode == 1
+    assert refused.stderr == (f"CommandError: Another gateway is running on {gateway.data_dir}.\n")
+    assert all(is_running(process) for process in before)
+    assert gateway.is_ready()
+
+
+def test_a_port_in_use_is_refused_before_anything_is_started(gateway, tmp_path):
+    refused = up(tmp_path, gateway.port)
+
+    assert refused.returncode == 1
+    assert refused.stderr == (
+        f"CommandError: Port {gateway.port} is in use; choose another with --port.\n"
+    )
+    assert not (tmp_path / "postgres").exists()
+    assert gateway.is_ready()
+
+
+def test_it_serves_loopback_alone(gateway):
+    listening = {
+        connection.laddr
+        for process in gateway.family()
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
+
+    assert listening == {("127.0.0.1", gateway.port)}
+
+
+def test_commands_find_the_running_database(gateway):
+    event_id = scheduled(gateway)
+
+    said = gateway.command("export_report", event_id)
+
+    assert event_id in said
+
+
+def test_killed_with_9_it_takes_all_with_it_and_the_next_one_goes_on_with_its_data(gateway):
+    event_id = scheduled(gateway)
+    family = gateway.family()
+    assert len(family) > 8
+
+    gateway.process.kill()
+    gateway.process.wait()
+    wait_until(lambda: not any(is_running(process) for process in family))
+    gateway.start()
+
+    assert gateway.event(event_id)["status"] == "scheduled"
+    assert gateway.knows_the_fleet()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_in_the_middle_of_starting_leaves_nothing(tmp_path, number):
+    starting = subprocess.Popen(
+        [*MANAGE, "up", "--port", str(free_port())],
+        env=alone(tmp_path),
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    socket = embedded.socket_dir(tmp_path) / "valkey.sock"
+    wait_until(socket.exists, or_fail=lambda: starting.poll() is None or pytest.fail("ended"))
+    family = [*psutil.Process(starting.pid).children(recursive=True)]
+    assert family
+
+    starting.send_signal(number)
+    said, _ = starting.communicate(timeout=60)
+
+    wait_until(lambda: not any(is_running(process) for process in family))
+    assert starting.returncode == {signal.SIGINT: 130, signal.SIGTERM: -signal.SIGTERM}[number]
+    assert "Traceback" not in said
+
+
+# --- commands without `up` ------------------------------------------------------------------
+
+
+def test_commands_bring_the_database_for_their_time_one_after_the_other(tmp_path):
+    env = alone(tmp_path)
+    subprocess.run([*MANAGE, "migrate", "-v0"], env=env, cwd=REPOSITORY, check=True)
+
+    running = [
+        subprocess.Popen(
+            [*MANAGE, "create_api_client", name, "--scope", "events:read"],
+            env=env,
+            cwd=REPOSITORY,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for name in ("one", "other")
+    ]
+    said = [process.communicate(timeout=60)[0] for process in running]
+
+    assert [process.returncode for process in running] == [0, 0]
+    assert all("client_secret" in line for line in said)
+    assert not (embedded.socket_dir(tmp_path) / ".s.PGSQL.5432").exists()
+
+
+def test_a_command_that_has_to_wait_too_long_for_another_says_so(tmp_path, monkeypatch):
+    with embedded.locked(tmp_path, "postgres") as had:
+        assert had
+        monkeypatch.setattr(embedded, "MAX_TURN_S", 0.1)
+        with (
+            pytest.raises(EmbeddedServerFailed, match="is in use by another command"),
+            embedded.database_turn(tmp_path),
+        ):
+            pytest.fail("nobody was waited for")

@@ -1,0 +1,44 @@
+"""README and docs against the tree: links, environment variables, commands."""
+
+import re
+from pathlib import Path
+
+import pytest
+from django.core.management import get_commands
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+README = (REPOSITORY / "README.md").read_text()
+PAGES = [*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").rglob("*.md")]
+CODE = re.compile(r"^ *```.*?^ *```|`[^`\n]*`", re.MULTILINE | re.DOTALL)
+
+
+def anchors_of(page):
+    """As Git hosts make them: lower case, blanks to hyphens, punctuation away."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
+def test_every_relative_link_resolves(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", CODE.sub("", page.read_text())):
+        if target.startswith(("https://", "http://")):
+            continue
+        path, _, anchor = target.partition("#")
+        linked = (page.parent / path).resolve() if path else page
+        assert linked.is_relative_to(REPOSITORY), target
+        assert linked.exists(), target
+        assert not anchor or anchor in anchors_of(linked), target
+
+
+def test_the_readme_names_every_variable_the_settings_read_and_no_other():
+    settings = (REPOSITORY / "gateway" / "settings.py").read_text()
+    read = set(re.findall(r'\benv\.\w+\(\s*"([A-Z][A-Z0-9_]*)"', settings))
+
+    assert set(re.findall(r"^\| `([A-Z][A-Z0-9_]*)` \|", README, re.MULTILINE)) == read
+
+
+def test_every_command_the_readme_names_exists():
+    named = set(re.findall(r"manage\.py\s+([a-z_]+)", README))
+
+    assert named
+    assert named <= set(get_commands())

@@ -1,0 +1,61 @@
+"""The REST interface against its own description: generated calls, sensible and senseless.
+
+Every answer has to be described: no 5xx, no status, type or shape that the schema does not name,
+and nothing taken that the schema excludes. The one check left out is that whatever fits the
+schema is accepted: a schema cannot say that an event ends after its start, or what is a cursor.
+"""
+
+import pytest
+import schemathesis
+import yaml
+from django.utils import timezone
+from hypothesis import HealthCheck, settings
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from chargers.audit import Actor
+from dr_events import intake, reconciliation
+from gateway.wsgi import application
+from tests.clients import Api, create_client
+from tests.fleet import make_connector, make_session, make_site, make_station
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+schema = schemathesis.openapi.from_wsgi("/api/v1/schema/", application)
+BODY = {
+    "name": "Feeder F12 overload",
+    "limit": {"kind": "per_session", "unit": "power", "value": 4200},
+    "targets": [{"type": "all"}],
+}
+
+
+@pytest.fixture
+def world(client, capsys):
+    """A token, and something to find for it: a limited session, and one of each kind of event."""
+    now = timezone.now()
+    make_session(make_connector(make_station(make_site())))
+    grid = Actor("client:grid")
+    for _ in range(3):
+        intake.declare(BODY, actor=grid, now=now)
+    reconciliation.steer(now=now)
+    return Api(client, create_client(capsys, "schemathesis")).token
+
+
+@schema.parametrize()
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+def test_every_answer_is_as_described(case, world):
+    case.call_and_validate(
+        headers={"Authorization": f"Bearer {world}"}, excluded_checks=[positive_data_acceptance]
+    )
+
+
+@pytest.mark.parametrize(
+    ("accept", "type_"),
+    [("*/*", "application/json"), ("application/json", "application/json"),
+     ("application/yaml", "application/yaml")],
+)  # fmt: skip
+def test_the_description_is_openapi_3_1_as_json_unless_yaml_is_asked_for(client, accept, type_):
+    response = client.get("/api/v1/schema/", headers={"Accept": accept})
+
+    assert response.headers["Content-Type"].startswith(type_)
+    # JSON is YAML, too.
+    assert yaml.safe_load(response.content)["openapi"] == "3.1.0"
