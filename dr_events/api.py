@@ -20,8 +20,16 @@ from rest_framework.response import Response
 from chargers.audit import Actor
 from chargers.models import ChargeStation, Session, Site
 from chargers.problems import Problem
-from dr_events import downloads, explanation, figures, intake, preview, reports
-from dr_events.declarations import AmendmentShape, DeclarationShape
+from dr_events import (
+    capacity,
+    downloads,
+    explanation,
+    figures,
+    intake,
+    opt_outs,
+    preview,
+    reports,
+)
 from dr_events.filters import (
     ChargeStationFilter,
     EventFilter,
@@ -29,17 +37,20 @@ from dr_events.filters import (
     SessionFilter,
     SiteFilter,
 )
-from dr_events.models import Event, Participation
+from dr_events.models import Event, OptOut, Participation
 from dr_events.representations import (
+    CapacityRepresentation,
     ChargeStationRepresentation,
     EventDetail,
     EventRepresentation,
+    OptOutRepresentation,
     ParticipationRepresentation,
     PreviewRepresentation,
     SessionDetail,
     SessionRepresentation,
     SiteRepresentation,
 )
+from dr_events.shapes import AmendmentShape, CapacityShape, DeclarationShape, OptOutShape
 
 FleetModel = TypeVar("FleetModel", Site, ChargeStation, Session)
 
@@ -93,7 +104,7 @@ class EventViewSet(
 ):
     """Demand-response events: declare, follow, amend, end, cancel, report."""
 
-    queryset = Event.objects.prefetch_related("targets")
+    queryset = Event.objects.prefetch_related("targets", "intervals")
     serializer_class = EventRepresentation
     filterset_class = EventFilter
     pagination_class = NewestFirst
@@ -161,6 +172,14 @@ class EventViewSet(
         event = intake.cancel(pk, actor=actor_of(request), now=timezone.now())
         return Response(detail(event))
 
+    @extend_schema(request=None, responses=EventDetail)
+    @action(detail=True, methods=["post"], url_path="restore")
+    def restore_at_once(self, request: Request, pk: UUID) -> Response:
+        """Give all power back at once, whatever slope was ordered. Saying it again changes
+        nothing."""
+        event = intake.restore_at_once(pk, actor=actor_of(request), now=timezone.now())
+        return Response(detail(event))
+
     @extend_schema(request=DeclarationShape, responses=PreviewRepresentation)
     @action(detail=False, methods=["post"], url_path="preview")
     def preview(self, request: Request) -> Response:
@@ -191,8 +210,7 @@ class EventViewSet(
 def detail(event: Event) -> dict[str, Any]:
     """One event as REST shows it, counts and warnings included."""
     counts = figures.counts_of([event.id])
-    targets = list(event.targets.values_list("type", "value"))
-    warnings = [] if event.is_over else preview.warnings_for(targets)
+    warnings = [] if event.is_over else preview.warnings_of(event)
     return EventDetail(event, context={"counts": counts, "warnings": warnings}).data
 
 
@@ -231,10 +249,54 @@ class ParticipationList(generics.ListAPIView[Participation]):
     def get_queryset(self) -> QuerySet[Participation]:
         if getattr(self, "swagger_fake_view", False):
             return super().get_queryset().none()
-        event_id = self.kwargs["event_id"]
-        if not Event.objects.filter(pk=event_id).exists():
-            raise Problem(404, "not_found", f"There is no event {event_id}.")
-        return super().get_queryset().filter(event_id=event_id)
+        event = _event_or_404(self.kwargs["event_id"])
+        return super().get_queryset().filter(event=event)
+
+
+class OptOutViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[OptOut]):
+    """Who an event leaves alone: opt-outs of drivers and owners, exemptions by operators."""
+
+    serializer_class = OptOutRepresentation
+    pagination_class = Pages
+    queryset = OptOut.objects.all()
+    lookup_value_converter = "int"
+    required_alternate_scopes: ClassVar = {
+        "GET": [["events:read"]],
+        "POST": [["events:write"]],
+        "DELETE": [["events:write"]],
+    }
+
+    def get_queryset(self) -> QuerySet[OptOut]:
+        if getattr(self, "swagger_fake_view", False):
+            return super().get_queryset().none()
+        return super().get_queryset().filter(event=_event_or_404(self.kwargs["event_id"]))
+
+    @extend_schema(
+        request=OptOutShape,
+        responses={
+            201: OptOutRepresentation,
+            200: OpenApiResponse(OptOutRepresentation, "Was out already."),
+        },
+    )
+    def create(self, request: Request, event_id: UUID) -> Response:
+        """Leave an event: the limit is lifted at once. 409 where the budget of the year is
+        spent."""
+        made = opt_outs.opt_out(event_id, request.data, actor=actor_of(request), now=timezone.now())
+        shown = OptOutRepresentation(made.opt_out).data
+        return Response(shown, status=201 if made.created else 200)
+
+    @extend_schema(responses=OptOutRepresentation)
+    def destroy(self, request: Request, event_id: UUID, pk: int) -> Response:
+        """Take part again. The opt-out stays on record."""
+        found = opt_outs.withdraw(event_id, pk, actor=actor_of(request), now=timezone.now())
+        return Response(OptOutRepresentation(found).data)
+
+
+def _event_or_404(event_id: UUID) -> Event:
+    event = Event.objects.filter(pk=event_id).first()
+    if event is None:
+        raise Problem(404, "not_found", f"There is no event {event_id}.")
+    return event
 
 
 class FleetViewSet(
@@ -263,6 +325,32 @@ class SiteViewSet(FleetViewSet[Site]):
     serializer_class = SiteRepresentation
     filterset_class = SiteFilter
 
+    @extend_schema(methods=["PUT"], request=CapacityShape, responses=CapacityRepresentation)
+    @extend_schema(methods=["GET"], responses=CapacityRepresentation)
+    @extend_schema(methods=["DELETE"], responses={204: None})
+    @action(
+        detail=True,
+        methods=["get", "put", "delete"],
+        required_alternate_scopes={
+            "GET": [["fleet:read"]],
+            "PUT": [["events:write"]],
+            "DELETE": [["events:write"]],
+        },
+    )
+    def available_power(self, request: Request, pk: str) -> Response:
+        """What the site may import for its cars, from the sun, a battery or a fuse. It holds
+        beside all events, the stricter of both; when it is not said again in time, the safe
+        value holds. DELETE lifts it."""
+        site, now = self.get_object(), timezone.now()
+        if request.method == "DELETE":
+            capacity.remove(site, actor=actor_of(request), now=now)
+            return Response(status=204)
+        if request.method == "PUT":
+            found = capacity.put(site, request.data, actor=actor_of(request), now=now)
+        else:
+            found = capacity.of_site(site)
+        return Response(CapacityRepresentation(found).data)
+
 
 class ChargeStationViewSet(FleetViewSet[ChargeStation]):
     """Chargestations with their connectors."""
@@ -289,5 +377,5 @@ class SessionViewSet(FleetViewSet[Session]):
     def retrieve(self, request: Request, pk: str) -> Response:
         """One session, and why it is at this limit."""
         session = self.get_object()
-        why = explanation.explain(session).as_json()
+        why = explanation.explain(session, now=timezone.now()).as_json()
         return Response(SessionDetail(session, context={"why": why}).data)

@@ -1,4 +1,4 @@
-"""What may be declared and amended: shapes, bounds and the errors that name the field.
+"""What may be declared and amended: the rules that go beyond the shape of a field.
 
 REST, admin and command line all come through here, by way of `intake`.
 """
@@ -6,6 +6,7 @@ REST, admin and command line all come through here, by way of `intake`.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,25 +14,42 @@ from typing import Any
 import orjson
 from rest_framework import serializers
 
-from chargers.electricity import BelowMinimum, Limit, Unit
-from chargers.models import UNITS
-from dr_events.fields import Duration, Flag, Instant, Number, Strict, Text, WholeNumber
-from dr_events.models import BELOW_MINIMUM, Event, EventTarget
+from chargers.electricity import BelowMinimum, Unit
+from dr_events import shapes, timeline
+from dr_events.amounts import Amount, Kind
+from dr_events.shapes import invalid
+from dr_events.timeline import Step
 
-# Above every charging standard in sight: the Megawatt Charging System ends at 3.75 MW, 3,000 A.
-MAX_LIMIT_W = 4_000_000
-MAX_LIMIT_A = 3_000
-MAX_TARGETS = 1000
 # A declarer's clock may be a little ahead of its request.
 CLOCK_TOLERANCE = timedelta(seconds=60)
 MAX_AHEAD = timedelta(days=3660)
+NO_TIME = timedelta(0)
 
-NOT_YET = "is not supported yet; use per_session"
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A step as it was said: without a start it begins where the one before ends."""
+
+    starts_at: datetime | None
+    duration: timedelta | None
+    amount: Amount
+
+
+@dataclass(frozen=True, slots=True)
+class Restore:
+    """The slope on which power comes back, W a minute, by chance up to a share slower."""
+
+    rate_w_per_min: float
+    random_share: float = 0.0
+
+    def as_json(self) -> dict[str, float]:
+        return {"rate_w_per_min": self.rate_w_per_min, "random_share": self.random_share}
 
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """A valid declaration. `starts_at` None is now; `ends_at` None is until ended."""
+    """A valid declaration. `starts_at` None is now; `ends_at` None is until ended. `amount` is
+    that of the first interval where there are any."""
 
     external_id: str | None
     name: str
@@ -40,14 +58,22 @@ class Declaration:
     starts_at: datetime | None
     ends_at: datetime | None
     duration: timedelta | None
-    limit: Limit
+    amount: Amount
+    intervals: tuple[Interval, ...]
     below_minimum: BelowMinimum
+    randomize_start: timedelta
+    restore: Restore | None
     targets: tuple[tuple[str, str], ...]
     test: bool
 
     def end(self, starts_at: datetime) -> datetime | None:
         """When an event ends that starts then; None for until ended."""
-        return starts_at + self.duration if self.duration else self.ends_at
+        return self.schedule(starts_at)[1]
+
+    def schedule(self, starts_at: datetime) -> tuple[list[Step], datetime | None]:
+        """Its steps and its end, if it starts then. Raises ValidationError."""
+        ends_at = starts_at + self.duration if self.duration else self.ends_at
+        return schedule(self.intervals, starts_at=starts_at, ends_at=ends_at)
 
     def digest(self) -> str:
         """The same for two declarations that say the same."""
@@ -57,100 +83,108 @@ class Declaration:
         ).hexdigest()
 
 
-class LimitShape(Strict):
-    """How much, and of what."""
-
-    kind = serializers.ChoiceField(choices=Event.LimitKind.choices)
-    unit = serializers.ChoiceField(choices=UNITS)
-    value = Number(min_value=0, help_text="Watts, or amperes per phase. 0 pauses the session.")
-
-    def validate_kind(self, kind: str) -> str:
-        if kind != Event.LimitKind.PER_SESSION:
-            raise serializers.ValidationError(NOT_YET, code="not_supported")
-        return kind
-
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        most = MAX_LIMIT_W if attrs["unit"] == Unit.POWER else MAX_LIMIT_A
-        if attrs["value"] > most:
-            raise serializers.ValidationError(
-                {"value": f"is more than any charger delivers ({most:,})"}, code="too_large"
+def schedule(
+    intervals: Sequence[Interval], *, starts_at: datetime, ends_at: datetime | None
+) -> tuple[list[Step], datetime | None]:
+    """The steps of an event, and its end, which may only follow from theirs. Raises
+    ValidationError for steps that overlap or leave the event."""
+    if not intervals:
+        return [], ends_at
+    starts = _starts(intervals, starts_at)
+    ends = [_end_of(interval, start) for interval, start in zip(intervals, starts, strict=True)]
+    for number, (end, following) in enumerate(zip(ends, starts[1:], strict=False), 1):
+        if end is not None and following < end:
+            raise invalid(
+                f"intervals.{number}.starts_at", "overlaps the step before", code="overlap"
             )
-        return attrs
+    ends_at = _end_of_all(starts[-1], ends[-1], ends_at, last=len(intervals) - 1)
+    closed = [end or following for end, following in zip(ends, starts[1:], strict=False)]
+    steps = [
+        Step(start - starts_at, end - starts_at if end else None, interval.amount)
+        for start, end, interval in zip(starts, [*closed, None], intervals, strict=True)
+    ]
+    return steps, ends_at
 
 
-class TargetShape(Strict):
-    """Whom: everything, a place in the grid by its name, or one of eDRV's things by its id."""
-
-    type = serializers.ChoiceField(choices=EventTarget.Type.choices)
-    value = Text(
-        required=False, allow_null=True, max_length=64, help_text="None for the type `all`."
-    )
-
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        value = attrs.get("value")
-        if attrs["type"] == EventTarget.Type.ALL and value is not None:
-            raise serializers.ValidationError({"value": "has no meaning for the type all"})
-        if attrs["type"] != EventTarget.Type.ALL and value is None:
-            raise serializers.ValidationError({"value": "is required"}, code="required")
-        return attrs
-
-
-class EventShape(Strict):
-    """The fields that a declaration and an amendment share."""
-
-    name = Text(max_length=200)
-    reason = Text(max_length=500, required=False, allow_blank=True)
-    priority = WholeNumber(
-        min_value=0,
-        max_value=32767,
-        required=False,
-        allow_null=True,
-        help_text="0 is the highest; null is the lowest.",
-    )
-    starts_at = Instant(required=False, allow_null=True, help_text="null: now.")
-    ends_at = Instant(
-        required=False, allow_null=True, help_text="Exclusive. null, and no duration: until ended."
-    )
-    duration = Duration(required=False, allow_null=True, help_text="Instead of ends_at.")
-    limit = LimitShape()
-    below_minimum = serializers.ChoiceField(
-        choices=BELOW_MINIMUM,
-        required=False,
-        help_text="AC cannot be held between 0 and 6 A: pause such a session, or let it have 6 A.",
-    )
-    targets = serializers.ListField(
-        child=TargetShape(), allow_empty=False, min_length=1, max_length=MAX_TARGETS
-    )
-
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        if attrs.get("ends_at") is not None and attrs.get("duration") is not None:
-            raise serializers.ValidationError(
-                {"duration": "cannot go together with ends_at"}, code="contradiction"
+def _starts(intervals: Sequence[Interval], starts_at: datetime) -> list[datetime]:
+    starts: list[datetime] = []
+    follows_at: datetime | None = starts_at
+    for number, interval in enumerate(intervals):
+        start = interval.starts_at or follows_at
+        if start is None:
+            raise invalid(
+                f"intervals.{number - 1}.duration",
+                "is required: the next step does not say when it starts",
+                code="required",
             )
-        return attrs
+        if number == 0 and start != starts_at:
+            raise invalid(
+                "intervals.0.starts_at", "must be that of the event", code="outside_event"
+            )
+        if starts and start <= starts[-1]:
+            raise invalid(
+                f"intervals.{number}.starts_at", "overlaps the step before", code="overlap"
+            )
+        starts.append(start)
+        follows_at = _end_of(interval, start)
+    return starts
 
 
-class DeclarationShape(EventShape):
-    """The body of `POST events/`."""
-
-    external_id = Text(
-        max_length=128,
-        required=False,
-        allow_null=True,
-        help_text="Your own id. Declared again with the same content it answers 200.",
-    )
-    test = Flag(required=False, help_text="A drill: real limits, marked as a test.")
+def _end_of(interval: Interval, start: datetime) -> datetime | None:
+    return start + interval.duration if interval.duration else None
 
 
-class AmendmentShape(EventShape):
-    """The body of `PATCH events/{id}/`: what is left out stays as it is. What is given is given
-    whole: half a limit would be taken for another unit's."""
+def _end_of_all(
+    last_start: datetime, last_end: datetime | None, ends_at: datetime | None, *, last: int
+) -> datetime | None:
+    if ends_at is None:
+        return last_end
+    if last_start >= ends_at:
+        raise invalid(f"intervals.{last}", "begins when the event is over", code="outside_event")
+    if last_end is not None and last_end > ends_at:
+        raise invalid(f"intervals.{last}.duration", "leaves the event", code="outside_event")
+    if last_end is not None and last_end < ends_at:
+        raise invalid(
+            f"intervals.{last}.duration",
+            "ends before the event: leave it out, and the last step goes on to the end",
+            code="outside_event",
+        )
+    return ends_at
 
-    def get_fields(self) -> dict[str, Any]:
-        fields = super().get_fields()
-        for field in fields.values():
-            field.required = False
-        return fields
+
+def check_steps(steps: Sequence[Step], *, starts_at: datetime, ends_at: datetime | None) -> None:
+    """Raises ValidationError where the last step would begin after the event's end."""
+    if steps and ends_at is not None and starts_at + steps[-1].starts_after >= ends_at:
+        raise invalid("ends_at", "is before the last interval begins", code="outside_event")
+
+
+def check_combination(
+    kind: Kind,
+    *,
+    below_minimum: str,
+    randomize_start: timedelta,
+    restore: Restore | None,
+    steps: Sequence[Step],
+) -> None:
+    """Raises ValidationError for terms that contradict each other."""
+    if kind.is_shared and below_minimum == BelowMinimum.MINIMUM:
+        raise invalid(
+            "below_minimum",
+            f"minimum contradicts {kind}: whom a cap cannot give 6 A has to wait for its turn",
+            code="contradiction",
+        )
+    if kind.is_shared and randomize_start:
+        raise invalid(
+            "randomize_start",
+            f"contradicts {kind}: a cap holds for all sessions from the same moment",
+            code="contradiction",
+        )
+    if restore and timeline.has_gap(steps):
+        raise invalid(
+            "restore",
+            "contradicts the gap between two intervals, where all power is back at once",
+            code="contradiction",
+        )
 
 
 def check_period(declaration: Declaration, *, now: datetime) -> None:
@@ -159,8 +193,16 @@ def check_period(declaration: Declaration, *, now: datetime) -> None:
     if declaration.starts_at is not None:
         check_start(declaration.starts_at, now=now)
     starts_at = declaration.starts_at or now
-    field = "duration" if declaration.duration else "ends_at"
-    check_end(declaration.end(starts_at), starts_at=starts_at, now=now, field=field)
+    field = "ends_at" if declaration.ends_at else "duration"
+    steps, ends_at = declaration.schedule(starts_at)
+    check_end(ends_at, starts_at=starts_at, now=now, field=field)
+    check_combination(
+        declaration.amount.kind,
+        below_minimum=declaration.below_minimum,
+        randomize_start=declaration.randomize_start,
+        restore=declaration.restore,
+        steps=steps,
+    )
 
 
 def check_start(starts_at: datetime, *, now: datetime) -> None:
@@ -199,9 +241,8 @@ def read_new(data: Any, *, now: datetime) -> Declaration:
 
 def read_declaration(data: Any) -> Declaration:
     """A Declaration from JSON-like data. Raises rest_framework's ValidationError."""
-    shape = DeclarationShape(data=data)
-    shape.is_valid(raise_exception=True)
-    said = shape.validated_data
+    said = shapes.read(shapes.DeclarationShape, data)
+    intervals = read_intervals(said.get("intervals", ()))
     return Declaration(
         external_id=said.get("external_id"),
         name=said["name"],
@@ -210,8 +251,11 @@ def read_declaration(data: Any) -> Declaration:
         starts_at=said.get("starts_at"),
         ends_at=said.get("ends_at"),
         duration=said.get("duration"),
-        limit=read_limit(said["limit"]),
+        amount=intervals[0].amount if intervals else read_amount(said["limit"]),
+        intervals=intervals,
         below_minimum=BelowMinimum(said.get("below_minimum", BelowMinimum.PAUSE)),
+        randomize_start=said.get("randomize_start") or NO_TIME,
+        restore=read_restore(said.get("restore")),
         targets=read_targets(said["targets"]),
         test=said.get("test", False),
     )
@@ -219,14 +263,25 @@ def read_declaration(data: Any) -> Declaration:
 
 def read_amendment(data: Any) -> dict[str, Any]:
     """What an amendment says, validated field by field. Raises ValidationError."""
-    shape = AmendmentShape(data=data)
-    shape.is_valid(raise_exception=True)
-    return dict(shape.validated_data)
+    return shapes.read(shapes.AmendmentShape, data)
 
 
-def read_limit(said: dict[str, Any]) -> Limit:
-    """A Limit from a LimitShape's data."""
-    return Limit(Unit(said["unit"]), said["value"])
+def read_amount(said: dict[str, Any]) -> Amount:
+    """An Amount from a LimitShape's data."""
+    return Amount(Kind(said["kind"]), Unit(said["unit"]), said["value"])
+
+
+def read_intervals(said: Sequence[dict[str, Any]]) -> tuple[Interval, ...]:
+    """The steps as said, from IntervalShapes' data."""
+    return tuple(
+        Interval(one.get("starts_at"), one.get("duration"), read_amount(one["limit"]))
+        for one in said
+    )
+
+
+def read_restore(said: dict[str, Any] | None) -> Restore | None:
+    """A Restore from a RestoreShape's data."""
+    return Restore(said["rate_w_per_min"], said.get("random_share", 0.0)) if said else None
 
 
 def read_targets(said: list[dict[str, Any]]) -> tuple[tuple[str, str], ...]:

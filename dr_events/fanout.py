@@ -9,19 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
 from django.db import transaction
-from django.db.models import F, Q
 
 from chargers import audit, limits, sql
 from chargers.limits import Want
 from chargers.tasks import dispatch_bell
-from dr_events import facts, judgement, lifecycle, planner, scope
+from dr_events import facts, judgement, lifecycle, planner, pools, restoring, scope
+from dr_events.facts import Facts
 from dr_events.models import Event
-from dr_events.planner import Plan
+from dr_events.orders import Cap, Order
+from dr_events.planner import Plan, Planned
 
 log = structlog.get_logger(__name__)
 
@@ -30,33 +32,30 @@ CHUNK = 1000
 PLANNING = "planning"
 # Every active event is planned anew now and then, whatever the news did or did not say.
 REPLAN_AFTER = timedelta(seconds=60)
+# How often a cap that comes up as a slope is looked at.
+RAMP_STEP = timedelta(seconds=2)
 
 
 def advance(*, now: datetime) -> None:
     """Start and end the events whose time has come. Another worker may have been faster."""
-    for event_id in _ids(status=Event.Status.SCHEDULED, starts_at__lte=now):
+    for row in sql.rows(_DUE_TO_START, {"now": now}):
         with suppress(lifecycle.IllegalTransition):
-            lifecycle.activate(event_id, now=now)
-    for event_id in _ids(status=Event.Status.ACTIVE, ends_at__lte=now):
+            lifecycle.activate(row["id"], now=now)
+    due_to_end = Event.objects.filter(status=Event.Status.ACTIVE, ends_at__lte=now)
+    for event_id in list(due_to_end.values_list("id", flat=True)):
         with suppress(lifecycle.IllegalTransition):
             lifecycle.end(event_id, ending_as=Event.Status.COMPLETED, actor=audit.GATEWAY, now=now)
 
 
-def _ids(**conditions: object) -> list[UUID]:
-    return list(Event.objects.filter(**conditions).values_list("id", flat=True))
-
-
 def plan_events(*, now: datetime) -> None:
-    """Bring every event whose revision the planner has not seen into effect."""
-    waiting = Event.objects.filter(
-        Q(status__in=(Event.Status.ACTIVE, Event.Status.RESTORING)),
-        Q(planned_revision__lt=F("revision"))
-        | Q(status=Event.Status.ACTIVE, planned_at__lt=now - REPLAN_AFTER),
-    )
-    for event in waiting.order_by(F("priority").asc(nulls_last=True), "declared_at"):
-        with sql.only_one(f"event:{event.id}") as had:
-            if had:
-                _plan_or_log(event, now)
+    """Bring every event into effect of which something is new: its terms, its step, the time."""
+    waiting = sql.rows(_TO_PLAN, {"now": now, "replan": REPLAN_AFTER})
+    events = Event.objects.in_bulk([row["id"] for row in waiting])
+    for row in waiting:
+        with sql.only_one(f"event:{row['id']}") as had:
+            if had and row["id"] in events:
+                _plan_or_log(events[row["id"]], now)
+    _plan_capacities(now)
 
 
 def _plan_or_log(event: Event, now: datetime) -> None:
@@ -70,17 +69,62 @@ def _plan_or_log(event: Event, now: datetime) -> None:
 def plan_event(event: Event, *, now: datetime) -> None:
     """One pass over everything an event aims at, or no longer aims at. A pass that is cut short
     is made again, since the event's `planned_revision` moves only at its end."""
-    if event.status == Event.Status.ACTIVE:
-        aimed_at = scope.sessions_of(list(event.targets.values_list("type", "value")))
-        for chunk in _chunks(aimed_at):
-            _take_in(event.id, chunk, now)
-        _let_go(event.id, now, keep=aimed_at)
+    if event.status != Event.Status.ACTIVE:
+        again_at = _restore(event, now)
+    elif _is_only_shared_anew(event, now):
+        _share_anew(event.id, now)
+        return
     else:
-        _let_go(event.id, now, keep=[])
-    Event.objects.filter(pk=event.pk).update(planned_revision=event.revision, planned_at=now)
+        again_at = _plan_active(event, now)
+    # What planning itself has found to be due sooner stays.
+    sql.run(_PLANNED, {"event": event.id, "revision": event.revision, "now": now,
+                       "again_at": again_at})  # fmt: skip
 
 
-def _chunks(session_ids: Sequence[int]) -> Iterator[Sequence[int]]:
+def _plan_active(event: Event, now: datetime) -> datetime | None:
+    """Returns when the next sessions begin that start at times of their own."""
+    aimed_at = scope.sessions_of(list(event.targets.values_list("type", "value")))
+    if event.reference_sessions is None:
+        sql.run(_TAKE_REFERENCE, {"event": event.id, "sessions": aimed_at})
+    sql.run("UPDATE dr_events_event SET plan_again_at = NULL WHERE id = %s", [event.id])
+    begun = [session_id for session_id in aimed_at if scope.has_begun(event, session_id, now=now)]
+    for chunk in _chunks(begun, whole=event.kind.is_shared or pools.any_at_all()):
+        _take_in(event.id, chunk, now)
+    _let_go(event.id, now, keep=aimed_at)
+    return scope.next_beginning(event, aimed_at, now=now)
+
+
+def _is_only_shared_anew(event: Event, now: datetime) -> bool:
+    """Whether nothing is new but how its sessions stand."""
+    return (
+        event.kind.is_shared
+        and event.planned_revision == event.revision
+        and event.planned_at is not None
+        and event.planned_at > now - REPLAN_AFTER
+    )
+
+
+@transaction.atomic
+def _share_anew(event_id: UUID, now: datetime) -> None:
+    sql.one_at_a_time(PLANNING)
+    plan_sessions(pools.members_of(event_id), now=now)
+
+
+def _plan_capacities(now: datetime) -> None:
+    """Bring every standing capacity into effect that was told, ran out, or is due."""
+    for site_id in sql.ids(_CAPACITIES_TO_PLAN, {"now": now, "replan": REPLAN_AFTER}):
+        with transaction.atomic():
+            sql.one_at_a_time(PLANNING)
+            plan_sessions(pools.at_site(site_id), now=now)
+            pools.note_empty(site_id, now=now)
+
+
+def _chunks(session_ids: Sequence[int], *, whole: bool) -> Iterator[Sequence[int]]:
+    """Who shares a cap is planned at once: with shares of a part of them the cap would be
+    exceeded."""
+    if whole:
+        yield session_ids
+        return
     yield session_ids[:FIRST_CHUNK]
     for start in range(FIRST_CHUNK, len(session_ids), CHUNK):
         yield session_ids[start : start + CHUNK]
@@ -91,6 +135,25 @@ def _take_in(event_id: UUID, session_ids: Sequence[int], now: datetime) -> None:
     sql.one_at_a_time(PLANNING)
     enlist({(event_id, session_id) for session_id in session_ids}, now=now)
     plan_sessions(session_ids, now=now)
+
+
+def _restore(event: Event, now: datetime) -> datetime | None:
+    """Let go of everybody, at once or as a slope. Returns when there is more to do."""
+    pace = facts.pace_of(event)
+    if pace is None or event.restore_at_once:
+        _let_go(event.id, now, keep=[])
+        return None
+    assert event.ended_at is not None
+    reached_at = max(event.ended_at, pace.reached_at or event.ended_at)
+    with transaction.atomic():
+        sql.one_at_a_time(PLANNING)
+        leaving = restoring.leaving(event.id, replace(pace, reached_at=reached_at), now=now)
+        release({(event.id, session_id) for session_id in leaving.due}, now=now)
+        sql.run(
+            "UPDATE dr_events_event SET slope_reached_at = %s WHERE id = %s",
+            [leaving.reached_at, event.id],
+        )
+    return leaving.next_at
 
 
 def _let_go(event_id: UUID, now: datetime, *, keep: Sequence[int]) -> None:
@@ -130,19 +193,70 @@ def release(pairs: Iterable[tuple[UUID, int]], *, now: datetime) -> None:
     restore(session_ids)
 
 
+def plan_news(session_ids: Sequence[int], *, now: datetime) -> None:
+    """Plan these sessions, of which something changed; those whose pool was shared just before
+    have their turn with it, soon. Holds PLANNING."""
+    plan_sessions(pools.rested(session_ids, now=now), now=now)
+
+
 def plan_sessions(session_ids: Iterable[int], *, now: datetime) -> None:
-    """Plan these sessions, record what is wanted of each, and ring for the dispatcher. Holds
-    PLANNING."""
-    memberships = facts.memberships(session_ids)
-    known = facts.of_sessions(session_ids)
-    cars = [found.car(memberships.get(found.session_id, ())) for found in known]
-    plans = planner.plan(facts.orders(), cars)
-    _write_plans(plans, now)
-    changed = set(limits.want([_want(plan) for plan in plans], now=now))
-    judgement.refresh(memberships, now=now)
+    """Plan these sessions and all who share a cap with them, record what is wanted of each, and
+    ring for the dispatcher. Holds PLANNING."""
+    asked_for = set(session_ids)
+    if not asked_for:
+        return
+    together = pools.widened(asked_for)
+    parts = facts.parts_of(together)
+    known = facts.of_sessions(together, now=now)
+    orders, capacities = facts.orders(now=now), facts.capacities(now=now)
+    planned = planner.plan(
+        orders,
+        [found.car(parts.get(found.session_id, ())) for found in known],
+        now=now,
+        capacities=capacities,
+        rules=facts.rules(),
+    )
+    _write_plans(planned.plans, now)
+    changed = _want(planned.plans, known, now)
+    judgement.refresh((asked_for | changed) & parts.keys(), now=now)
+    _note_planned(planned, orders, now)
     if changed:
-        _log_wanted(plans, {found.session_id: found.external_id for found in known}, changed)
+        names = {found.session_id: found.external_id for found in known}
+        _log_wanted(planned.plans, names, changed)
         dispatch_bell.ring()
+
+
+def _want(plans: Sequence[Plan], known: Sequence[Facts], now: datetime) -> set[int]:
+    """Nobody else changes what is wanted, so what stays as it is need not be looked at."""
+    wants = [
+        Want(plan.session_id, plan.limit, plan.cause, plan.expected_relief_w)
+        for plan, found in zip(plans, known, strict=True)
+        if plan.limit != found.grip.wanted
+    ]
+    return set(limits.want(wants, now=now))
+
+
+def _note_planned(planned: Planned, orders: Mapping[UUID, Order], now: datetime) -> None:
+    """What the next pass has to know: how far each slope is used, and when it is due."""
+    for event_id, reached_at in planned.reached.items():
+        sql.run(_SLOPED, {"event": event_id, "reached_at": reached_at,
+                          "again_at": planned.again_at})  # fmt: skip
+    if not planned.caps:
+        return
+    again_at, rising = planned.again_at, []
+    for event_id in {event_id for event_id, _ in planned.caps if event_id}:
+        order = orders.get(event_id)
+        if order and order.pace and isinstance(order.ask, Cap):
+            rising.append((event_id, order.ask.cap_w, now))
+            again_at = min(again_at or now + RAMP_STEP, now + RAMP_STEP)
+    if rising:
+        sql.run(_CLIMBED, sql.columns(rising, 3))
+    pools.note_shared(
+        {event_id for event_id, _ in planned.caps if event_id},
+        {site_id for event_id, site_id in planned.caps if event_id is None and site_id},
+        again_at=again_at,
+        now=now,
+    )
 
 
 def _log_wanted(plans: Sequence[Plan], names: Mapping[int, str], changed: set[int]) -> None:
@@ -153,10 +267,6 @@ def _log_wanted(plans: Sequence[Plan], names: Mapping[int, str], changed: set[in
     for event_id, sessions in by_event.items():
         what = "limits.set" if event_id else "limits.lifted"
         log.info(what, event_id=event_id and str(event_id), sessions=sessions)
-
-
-def _want(plan: Plan) -> Want:
-    return Want(plan.session_id, plan.limit, plan.cause, plan.expected_relief_w)
 
 
 def _write_plans(plans: Sequence[Plan], now: datetime) -> None:
@@ -184,6 +294,68 @@ def finish_events(*, now: datetime) -> None:
         with suppress(lifecycle.IllegalTransition):
             lifecycle.finish(event["id"], now=now)
 
+
+_DUE_TO_START = """
+    SELECT id FROM dr_events_event
+     WHERE status = 'scheduled' AND starts_at + LEAST(randomize_start, INTERVAL '0') <= %(now)s
+"""
+
+_TO_PLAN = """
+    SELECT event.id FROM dr_events_event AS event
+     WHERE event.status IN ('active', 'restoring')
+       AND (event.planned_revision < event.revision
+            OR event.planned_at < %(now)s - %(replan)s
+            OR event.plan_again_at <= %(now)s
+            OR (event.status = 'active' AND EXISTS (
+                SELECT FROM dr_events_eventinterval AS step
+                 CROSS JOIN unnest(ARRAY[step.starts_after, step.ends_after]) AS change (after)
+                 WHERE step.event_id = event.id
+                   AND event.starts_at + change.after > event.planned_at
+                   AND event.starts_at + change.after <= %(now)s)))
+     ORDER BY event.priority NULLS LAST, event.declared_at
+"""
+
+_PLANNED = """
+    UPDATE dr_events_event
+       SET planned_revision = %(revision)s, planned_at = %(now)s,
+           plan_again_at = CASE WHEN status = 'active'
+                                THEN LEAST(plan_again_at, %(again_at)s) ELSE %(again_at)s END
+     WHERE id = %(event)s
+"""
+
+# The draw of the whole scope before anything is limited; what is not metered is counted, not
+# guessed at.
+_TAKE_REFERENCE = """
+    UPDATE dr_events_event
+       SET reference_w = drawn.power_w, reference_sessions = drawn.sessions,
+           reference_unmetered = drawn.unmetered
+      FROM (SELECT COALESCE(sum(power_w), 0) AS power_w, count(*) AS sessions,
+                   count(*) FILTER (WHERE power_w IS NULL) AS unmetered
+              FROM chargers_session WHERE id = ANY(%(sessions)s)) AS drawn
+     WHERE id = %(event)s AND reference_sessions IS NULL
+"""
+
+_CAPACITIES_TO_PLAN = """
+    SELECT site_id FROM dr_events_sitecapacity
+     WHERE planned_at IS NULL OR planned_at < %(now)s - %(replan)s
+        OR plan_again_at <= %(now)s
+        OR (valid_until > planned_at AND valid_until <= %(now)s)
+     ORDER BY site_id
+"""
+
+_SLOPED = """
+    UPDATE dr_events_event
+       SET slope_reached_at = %(reached_at)s,
+           plan_again_at = LEAST(plan_again_at, %(again_at)s)
+     WHERE id = %(event)s
+"""
+
+_CLIMBED = """
+    UPDATE dr_events_event AS event
+       SET slope_w = climbed.cap_w, slope_reached_at = climbed.at
+      FROM unnest(%s::uuid[], %s::float8[], %s::timestamptz[]) AS climbed (id, cap_w, at)
+     WHERE event.id = climbed.id
+"""
 
 _LEAVING = """
     SELECT session_id FROM dr_events_participation

@@ -12,6 +12,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 MAX_DURATION = timedelta(days=366)
+MAX_WINDOW = timedelta(days=1)
 
 
 class Text(serializers.CharField):
@@ -113,13 +114,27 @@ class Duration(serializers.Field[timedelta, str, str, Any]):
             self.fail("not_a_duration")
         if isinstance(duration, isodate.Duration):
             self.fail("no_fixed_length")
+        fixed: timedelta = duration
+        self.check_range(fixed)
+        return fixed
+
+    def check_range(self, duration: timedelta) -> None:
         if not timedelta(0) < duration <= MAX_DURATION:
             self.fail("out_of_range")
-        fixed: timedelta = duration
-        return fixed
 
     def to_representation(self, value: timedelta) -> str:
         return str(isodate.duration_isoformat(value))
+
+
+@extend_schema_field({"type": "string", "format": "duration", "examples": ["-PT5M"]})
+class SignedDuration(Duration):
+    """An ISO 8601 duration of fixed length, of either sign and at most a day."""
+
+    default_error_messages = {"out_of_range": "must be from -P1D to P1D"}
+
+    def check_range(self, duration: timedelta) -> None:
+        if not -MAX_WINDOW <= duration <= MAX_WINDOW:
+            self.fail("out_of_range")
 
 
 class Strict(serializers.Serializer[Any]):

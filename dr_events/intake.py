@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -20,9 +20,10 @@ from chargers import audit
 from chargers.audit import Actor
 from chargers.problems import Problem
 from dr_events import declarations, lifecycle
-from dr_events.declarations import Declaration
-from dr_events.models import Event, EventTarget
+from dr_events.declarations import Declaration, Restore
+from dr_events.models import Event, EventInterval, EventTarget
 from dr_events.tasks import steer_bell
+from dr_events.timeline import Step
 
 Status = Event.Status
 
@@ -90,6 +91,8 @@ def _create(
     declaration: Declaration, actor: Actor, now: datetime, idempotency_key: str | None
 ) -> Event:
     starts_at = declaration.starts_at or now
+    steps, ends_at = declaration.schedule(starts_at)
+    restore = declaration.restore
     event = Event.objects.create(
         external_id=declaration.external_id,
         name=declaration.name,
@@ -97,15 +100,20 @@ def _create(
         test=declaration.test,
         priority=declaration.priority,
         starts_at=starts_at,
-        ends_at=declaration.end(starts_at),
-        limit_unit=declaration.limit.unit,
-        limit_value=declaration.limit.value,
+        ends_at=ends_at,
+        limit_kind=declaration.amount.kind,
+        limit_unit=declaration.amount.unit,
+        limit_value=declaration.amount.value,
         below_minimum=declaration.below_minimum,
+        randomize_start=declaration.randomize_start,
+        restore_w_per_min=restore.rate_w_per_min if restore else None,
+        restore_random_share=restore.random_share if restore else 0.0,
         declared_by=actor.name,
         declared_at=now,
         idempotency_key=idempotency_key,
         request_digest=declaration.digest(),
     )
+    _write_steps(event, steps)
     _write_targets(event, declaration.targets)
     audit.record(
         actor,
@@ -115,7 +123,7 @@ def _create(
         subject_ids=[event.id],
         after=content_of(event),
     )
-    if starts_at <= now:
+    if starts_at + min(event.randomize_start, declarations.NO_TIME) <= now:
         lifecycle.activate(event.id, now=now)
         event.refresh_from_db()
     steer_bell.ring()
@@ -144,12 +152,22 @@ def _apply(event: Event, changes: dict[str, Any], now: datetime) -> None:
     for name in ("name", "reason", "priority", "below_minimum"):
         if name in changes:
             setattr(event, name, changes[name])
-    if "limit" in changes:
-        limit = declarations.read_limit(changes["limit"])
-        event.limit_unit, event.limit_value = limit.unit, limit.value
+    if "randomize_start" in changes:
+        _apply_randomize_start(event, changes["randomize_start"] or declarations.NO_TIME)
+    if "restore" in changes:
+        restore = declarations.read_restore(changes["restore"])
+        event.restore_w_per_min = restore.rate_w_per_min if restore else None
+        event.restore_random_share = restore.random_share if restore else 0.0
     _apply_period(event, changes, now)
+    _apply_amounts(event, changes, now)
     if "targets" in changes:
         _write_targets(event, declarations.read_targets(changes["targets"]))
+
+
+def _apply_randomize_start(event: Event, window: timedelta) -> None:
+    if event.status != Status.SCHEDULED and window != event.randomize_start:
+        raise ValidationError({"randomize_start": "cannot change: the event has started"})
+    event.randomize_start = window
 
 
 def _apply_period(event: Event, changes: dict[str, Any], now: datetime) -> None:
@@ -166,6 +184,40 @@ def _apply_period(event: Event, changes: dict[str, Any], now: datetime) -> None:
         event.ends_at = changes.get("ends_at")
     if {"starts_at", "ends_at", "duration"} & set(changes):
         declarations.check_end(event.ends_at, starts_at=event.starts_at, now=now)
+
+
+def _apply_amounts(event: Event, changes: dict[str, Any], now: datetime) -> None:
+    """A limit instead of all steps, steps instead of a limit; or the same ones, in a period that
+    may have changed."""
+    intervals = declarations.read_intervals(changes.get("intervals", ()))
+    if intervals:
+        follows = intervals[-1].duration and not {"ends_at", "duration"} & set(changes)
+        steps, event.ends_at = declarations.schedule(
+            intervals, starts_at=event.starts_at, ends_at=None if follows else event.ends_at
+        )
+        declarations.check_end(event.ends_at, starts_at=event.starts_at, now=now, field="intervals")
+        amount = intervals[0].amount
+    else:
+        limit = changes.get("limit")
+        amount = declarations.read_amount(limit) if limit else event.amount
+        steps = [] if limit else event.steps
+        declarations.check_steps(steps, starts_at=event.starts_at, ends_at=event.ends_at)
+    event.limit_kind, event.limit_unit, event.limit_value = amount.kind, amount.unit, amount.value
+    declarations.check_combination(
+        amount.kind,
+        below_minimum=event.below_minimum,
+        randomize_start=event.randomize_start,
+        restore=restore_of(event),
+        steps=steps,
+    )
+    _write_steps(event, steps)
+
+
+def restore_of(event: Event) -> Restore | None:
+    """The slope on which an event gives power back, as it was declared."""
+    if event.restore_w_per_min is None:
+        return None
+    return Restore(event.restore_w_per_min, event.restore_random_share)
 
 
 def _save_amended(
@@ -218,6 +270,25 @@ def cancel(event_id: UUID, *, actor: Actor, now: datetime) -> Event:
     return event
 
 
+def restore_at_once(event_id: UUID, *, actor: Actor, now: datetime) -> Event:
+    """Give all power back now, whatever slope was ordered; saying it again changes nothing.
+    Raises Problem 409 for an event that is not restoring."""
+    with transaction.atomic():
+        event = _locked(event_id)
+        if event.status in (Status.SCHEDULED, Status.ACTIVE):
+            raise Problem(409, "not_restoring", f"The event is {event.status}: end it first.")
+        if event.status == Status.RESTORING and not event.restore_at_once:
+            Event.objects.filter(pk=event.pk).update(
+                restore_at_once=True, revision=F("revision") + 1
+            )
+            audit.record(
+                actor, "event.restore_at_once", at=now, subject="event", subject_ids=[event.id]
+            )
+            steer_bell.ring()
+    event.refresh_from_db()
+    return event
+
+
 def _locked(event_id: UUID) -> Event:
     event = Event.objects.select_for_update(no_key=True).filter(pk=event_id).first()
     if event is None:
@@ -235,6 +306,22 @@ def _write_targets(event: Event, targets: Sequence[tuple[str, str]]) -> None:
     )
 
 
+def _write_steps(event: Event, steps: Sequence[Step]) -> None:
+    if list(steps) == event.steps:
+        return
+    event.intervals.all().delete()
+    EventInterval.objects.bulk_create(
+        EventInterval(
+            event=event,
+            starts_after=step.starts_after,
+            ends_after=step.ends_after,
+            limit_unit=step.amount.unit,
+            limit_value=step.amount.value,
+        )
+        for step in steps
+    )
+
+
 def content_of(event: Event) -> dict[str, Any]:
     """What can be declared and amended, as the audit record shows it."""
     return {
@@ -245,8 +332,18 @@ def content_of(event: Event) -> dict[str, Any]:
         "priority": event.priority,
         "starts_at": event.starts_at.isoformat(),
         "ends_at": event.ends_at and event.ends_at.isoformat(),
-        "limit": {"kind": event.limit_kind, **event.limit.as_json()},
+        "limit": event.amount.as_json(),
+        "intervals": [
+            {
+                "starts_after_s": step.starts_after.total_seconds(),
+                "ends_after_s": step.ends_after and step.ends_after.total_seconds(),
+                "limit": step.amount.as_json(),
+            }
+            for step in event.steps
+        ],
         "below_minimum": event.below_minimum,
+        "randomize_start_s": event.randomize_start.total_seconds(),
+        "restore": restore.as_json() if (restore := restore_of(event)) else None,
         "targets": [
             {"type": type_, "value": value}
             for type_, value in sorted(event.targets.values_list("type", "value"))

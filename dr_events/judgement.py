@@ -16,6 +16,7 @@ from chargers import circuits, sql
 from chargers.electricity import Limit
 from chargers.models import Command, as_limit
 from chargers.retries import REJECTIONS
+from dr_events import opt_outs
 from dr_events.models import Participation
 
 State = Participation.State
@@ -199,7 +200,8 @@ _STANDINGS = f"""
            command.rejections AS command_rejections,
            command.next_attempt_at AS command_next_attempt_at,
            sent.attempts AS sent_attempts, sent.first_sent_at AS command_first_sent_at,
-           {circuits.EXEMPT_REASON} AS exempt_reason,
+           COALESCE(NULLIF({circuits.EXEMPT_REASON}, ''), {opt_outs.EXCUSED}, '')
+               AS exempt_reason,
            {circuits.COLUMNS}
       FROM dr_events_participation AS participation
       JOIN chargers_session AS session ON session.id = participation.session_id

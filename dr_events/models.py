@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import ClassVar
 
 from django.db import models
 from django.db.models import F, Q
 
 from chargers.electricity import BelowMinimum, Limit, Unit
-from chargers.models import UNITS, Session, as_limit
+from chargers.models import UNITS, Session, Site, as_limit
+from dr_events.amounts import Amount, Kind
+from dr_events.timeline import Step, step_at
 
 BELOW_MINIMUM = [(choice.value, choice.value) for choice in BelowMinimum]
 
@@ -37,6 +39,7 @@ class Event(models.Model):
         PERCENT = "percent", "percent of each session's draw"
         PER_SITE = "per_site", "each site together"
         PER_EVENT = "per_event", "all together"
+        RELIEF = "relief", "so much less, all together"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     external_id = models.CharField(
@@ -58,13 +61,36 @@ class Event(models.Model):
         max_length=12, choices=LimitKind.choices, default=LimitKind.PER_SESSION
     )
     limit_unit = models.CharField(max_length=8, choices=UNITS, default=Unit.POWER)
-    limit_value = models.FloatField(help_text="Watts, or amperes per phase. 0 is a pause.")
+    limit_value = models.FloatField(
+        help_text="Watts, amperes per phase, or percent; of the first step where there are several."
+    )
     below_minimum = models.CharField(
         max_length=8,
         choices=BELOW_MINIMUM,
         default=BelowMinimum.PAUSE,
         help_text="What becomes of a limit below 6 A, which AC cannot signal: a pause, or 6 A.",
     )
+
+    randomize_start = models.DurationField(
+        default=timedelta(0),
+        help_text="Each session starts at its own time within so long after the start, or before "
+        "it where this is negative.",
+    )
+    restore_w_per_min = models.FloatField(
+        null=True,
+        blank=True,
+        help_text="Power comes back by so many watts a minute; none: at once.",
+    )
+    restore_random_share = models.FloatField(
+        default=0, help_text="Up to so much longer, by chance, is each step of the slope."
+    )
+    restore_at_once = models.BooleanField(default=False, editable=False)
+
+    reference_w = models.FloatField(
+        null=True, editable=False, help_text="Metered draw of the scope when the event started."
+    )
+    reference_sessions = models.PositiveIntegerField(null=True, editable=False)
+    reference_unmetered = models.PositiveIntegerField(null=True, editable=False)
 
     declared_by = models.CharField(max_length=150, editable=False)
     declared_at = models.DateTimeField(editable=False)
@@ -83,6 +109,11 @@ class Event(models.Model):
     revision = models.PositiveIntegerField(default=1, editable=False)
     planned_revision = models.PositiveIntegerField(default=0, editable=False)
     planned_at = models.DateTimeField(null=True, editable=False)
+    plan_again_at = models.DateTimeField(null=True, editable=False)
+    slope_reached_at = models.DateTimeField(
+        null=True, editable=False, help_text="Up to when the slope upwards is used."
+    )
+    slope_w = models.FloatField(null=True, editable=False, help_text="How far a cap has come up.")
 
     class Meta:
         ordering = ("-declared_at", "id")
@@ -106,6 +137,21 @@ class Event(models.Model):
                 condition=Q(limit_value__gte=0, limit_value__lt=1e9), name="event_limit_sane"
             ),
             models.CheckConstraint(
+                condition=~Q(limit_kind="percent") | Q(limit_value__lte=100),
+                name="event_percent_sane",
+            ),
+            models.CheckConstraint(
+                condition=Q(limit_kind__in=("per_session", "percent")) | Q(limit_unit="power"),
+                name="event_cap_in_watts",
+            ),
+            models.CheckConstraint(
+                condition=Q(restore_w_per_min__isnull=True) | Q(restore_w_per_min__gt=0),
+                name="event_restore_rate_positive",
+            ),
+            models.CheckConstraint(
+                condition=Q(restore_random_share__range=(0, 1)), name="event_random_share_sane"
+            ),
+            models.CheckConstraint(
                 condition=Q(status="scheduled", activated_at__isnull=True, ended_at__isnull=True)
                 | Q(status="active", activated_at__isnull=False, ended_at__isnull=True)
                 | Q(status__in=("restoring", "completed", "cancelled"), ended_at__isnull=False),
@@ -125,8 +171,26 @@ class Event(models.Model):
         return self.name
 
     @property
-    def limit(self) -> Limit:
-        return Limit(Unit(self.limit_unit), self.limit_value)
+    def kind(self) -> Kind:
+        return Kind(self.limit_kind)
+
+    @property
+    def amount(self) -> Amount:
+        """What is ordered; where there are several steps, by the first."""
+        return Amount(self.kind, Unit(self.limit_unit), self.limit_value)
+
+    @property
+    def steps(self) -> list[Step]:
+        """None where one amount holds for all of the event."""
+        return [interval.step for interval in self.intervals.all()]
+
+    def amount_at(self, now: datetime) -> Amount | None:
+        """What is ordered at that moment; None in a gap between two steps."""
+        steps = self.steps
+        if not steps:
+            return self.amount
+        step = step_at(steps, now - self.starts_at)
+        return step.amount if step else None
 
     @property
     def is_over(self) -> bool:
@@ -141,6 +205,41 @@ class Event(models.Model):
     @property
     def duration(self) -> timedelta | None:
         return self.ends_at - self.starts_at if self.ends_at else None
+
+
+class EventInterval(models.Model):
+    """One step of an event: its amount from `starts_after` to `ends_after` (exclusive; none: the
+    end of the event), both counted from the event's start, which may yet move."""
+
+    event = models.ForeignKey(Event, models.CASCADE, related_name="intervals")
+    starts_after = models.DurationField()
+    ends_after = models.DurationField(null=True)
+    limit_unit = models.CharField(max_length=8, choices=UNITS)
+    limit_value = models.FloatField()
+
+    class Meta:
+        ordering = ("starts_after",)
+        default_permissions = ("view",)
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["event", "starts_after"], name="interval_once"),
+            models.CheckConstraint(
+                condition=Q(starts_after__gte=timedelta(0))
+                & (Q(ends_after__isnull=True) | Q(ends_after__gt=F("starts_after"))),
+                name="interval_ends_after_start",
+            ),
+            models.CheckConstraint(
+                condition=Q(limit_value__gte=0, limit_value__lt=1e9), name="interval_limit_sane"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.event.label} from {self.starts_after}"
+
+    @property
+    def step(self) -> Step:
+        """Needs `event` at hand."""
+        amount = Amount(self.event.kind, Unit(self.limit_unit), self.limit_value)
+        return Step(self.starts_after, self.ends_after, amount)
 
 
 class EventTarget(models.Model):
@@ -241,6 +340,7 @@ class Participation(models.Model):
         indexes: ClassVar = [
             models.Index("event", "state", name="participation_by_state"),
             models.Index("session", condition=Q(released_at=None), name="participation_running"),
+            models.Index("event", condition=Q(released_at=None), name="participation_in_event"),
             models.Index(
                 "event",
                 condition=Q(was_limited=True, restored_at=None),
@@ -258,3 +358,84 @@ class Participation(models.Model):
     @property
     def confirmed(self) -> Limit | None:
         return as_limit(self.confirmed_unit, self.confirmed_value)
+
+
+class OptOut(models.Model):
+    """A site, chargestation or session that one event leaves alone: its driver or owner opted
+    out, or an operator exempted it. It stays on record, withdrawn or not, and in the event's
+    counts."""
+
+    class Kind(models.TextChoices):
+        OPT_OUT = "opt_out", "opted out"
+        EXEMPTION = "exemption", "exempted"
+
+    class Type(models.TextChoices):
+        SITE = "site"
+        CHARGESTATION = "chargestation"
+        SESSION = "session"
+
+    event = models.ForeignKey(Event, models.PROTECT, related_name="opt_outs")
+    kind = models.CharField(max_length=10, choices=Kind.choices, default=Kind.OPT_OUT)
+    type = models.CharField(max_length=16, choices=Type.choices)
+    value = models.CharField(max_length=64, help_text="eDRV id.")
+    budget_of = models.CharField(
+        max_length=80, blank=True, help_text="Whose budget of the year it is taken from."
+    )
+    reason = models.CharField(max_length=200, blank=True)
+    declared_by = models.CharField(max_length=150)
+    declared_at = models.DateTimeField()
+    withdrawn_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ("id",)
+        default_permissions = ("view",)
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["event", "type", "value"],
+                condition=Q(withdrawn_at__isnull=True),
+                name="opt_out_once",
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index("budget_of", "declared_at", name="opt_out_budget"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.value} {self.get_kind_display()} of {self.event.label}"
+
+
+class SiteCapacity(models.Model):
+    """What a site may import at most, beside and above all events: what the sun, a battery or a
+    fuse gives. When its feed falls silent, from `valid_until` on, `safe_power_w` holds."""
+
+    site = models.OneToOneField(Site, models.PROTECT, related_name="capacity")
+    power_w = models.FloatField()
+    valid_until = models.DateTimeField()
+    safe_power_w = models.FloatField()
+    declared_by = models.CharField(max_length=150)
+    declared_at = models.DateTimeField()
+    planned_at = models.DateTimeField(null=True, editable=False)
+    plan_again_at = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        ordering = ("id",)
+        verbose_name_plural = "site capacities"
+        default_permissions = ("view",)
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(power_w__gte=0, power_w__lt=1e9)
+                & Q(safe_power_w__gte=0, safe_power_w__lt=1e9),
+                name="capacity_sane",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"capacity of {self.site}"
+
+    def is_silent(self, now: datetime) -> bool:
+        """Whether its feed has fallen silent."""
+        return now >= self.valid_until
+
+    def power_at(self, now: datetime) -> float:
+        """What may be imported at that moment, W."""
+        return self.safe_power_w if self.is_silent(now) else self.power_w

@@ -1,64 +1,42 @@
-"""plan(): from events and sessions to the limit wanted of each, with its reason. Pure.
+"""plan(): from orders and sessions to the limit wanted of each, with its reason. Pure.
 
-    priority 0   |        ████████████            B: 6 kW
-    priority 5   |   ████████████████████████     A: 4 kW
+    priority 0   |        ████████████            B: 6 kW each
+    priority 5   |   ████████████████████████     A: 4 kW each
     wanted       |   4 kW │   6 kW    │ 4 kW
                           ^ B binds: a higher priority wins, though its limit is higher
-    priority 5   |             ░░░░░░░░░          C: 3 kW, among equals the lowest wins
+    priority 5   |             ░░░░░░░░░          C: 9 kW for three, among equals the strictest
 
-Preview and reality both call it, so they cannot differ.
+An order asks for a limit of each session, or caps all of them together; a site's standing
+capacity is a cap beside them that no priority overrides. `rulings` has what is asked of one
+session, `allocation` how caps are shared. Preview and reality both call plan(), so they cannot
+differ.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import TypeAlias
-from uuid import UUID
 
-from chargers.electricity import BelowMinimum, Circuit, Limit
+from chargers.electricity import ROUNDING, Limit, Unit
+from dr_events import allocation, demand, pacing, rulings
+from dr_events.allocation import Allotment, Claimant
+from dr_events.orders import Cap, Capacity, Car, EventId, Order, Rules, SiteId
+from dr_events.rulings import Asked, Ruling
+from dr_events.sharing import CapKey
 
-EventId: TypeAlias = UUID
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """A running event as the planner sees it. Priority 0 is the highest, None the lowest."""
-
-    event_id: EventId
-    label: str
-    priority: int | None
-    declared_at: datetime
-    limit: Limit
-    below_minimum: BelowMinimum = BelowMinimum.PAUSE
-
-
-@dataclass(frozen=True, slots=True)
-class Car:
-    """A session as the planner sees it: what it hangs on, what it draws (None: not metered),
-    which running events aim at it, and why it is exempt, if it is."""
-
-    session_id: int
-    circuit: Circuit
-    power_w: float | None
-    event_ids: tuple[EventId, ...]
-    exempt_reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Ruling:
-    """What one event asks of one session, in a limit that can be signalled."""
-
-    event_id: EventId
-    limit: Limit
-    limit_w: float
+DEFAULT_RULES = Rules()
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a session should be held to: None for no limit. `binding` is the event that decides,
-    `runners_up` what the others would have asked, strictest first."""
+    """What a session should be held to: None for no limit.
+
+    `binding` is the event that decides, or None for a site's standing capacity or nobody; `cap`
+    the cap that it has a share of; `runners_up` what other events would have asked of it,
+    strictest first. It `waits` for its `turn`, for `room` or for its place on the slope (`pace`).
+    """
 
     session_id: int
     limit: Limit | None
@@ -66,46 +44,205 @@ class Plan:
     runners_up: tuple[Ruling, ...] = field(default=())
     expected_relief_w: float = 0.0
     cause: str = ""
+    cap: CapKey | None = None
+    waits: str = ""
 
 
-def plan(orders: Mapping[EventId, Order], cars: Sequence[Car]) -> list[Plan]:
-    """One Plan a car, in their order. Events that are in no order do not count."""
-    return [_plan_car(orders, car) for car in cars]
+@dataclass(frozen=True, slots=True)
+class CapState:
+    """How a cap is used: by `cars` of which `paused` have nothing, with `allowed_w` for those
+    that can be held and `free_w` for those that cannot."""
+
+    cap_w: float
+    cars: int = 0
+    paused: int = 0
+    allowed_w: float = 0.0
+    free_w: float = 0.0
+
+    @property
+    def over_w(self) -> float:
+        """By how much it cannot be kept, though everybody else is paused."""
+        return max(0.0, self.free_w - self.cap_w)
 
 
-def _plan_car(orders: Mapping[EventId, Order], car: Car) -> Plan:
-    applying = [orders[event_id] for event_id in car.event_ids if event_id in orders]
-    if not applying or car.exempt_reason:
-        return Plan(car.session_id, None)
-    ranked = sorted(applying, key=lambda order: _rank(order, car))
-    rulings = [_ruling(order, car) for order in ranked]
-    binding = rulings[0]
-    return Plan(
-        session_id=car.session_id,
-        limit=binding.limit,
-        binding=binding.event_id,
-        runners_up=tuple(rulings[1:]),
-        expected_relief_w=relief_w(car.power_w, binding.limit_w),
-        cause=ranked[0].label,
-    )
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One Plan a car, the state of each cap, how far each event's slope is used, and when to
+    plan again though nothing happens."""
+
+    plans: list[Plan]
+    caps: dict[CapKey, CapState] = field(default_factory=dict)
+    reached: dict[EventId, datetime] = field(default_factory=dict)
+    again_at: datetime | None = None
 
 
-def _rank(order: Order, car: Car) -> tuple[bool, int, float, datetime, EventId]:
-    """Smaller goes first: priority, then the lower limit in watts, then the older event."""
-    return (
-        order.priority is None,
-        order.priority or 0,
-        _ruling(order, car).limit_w,
-        order.declared_at,
-        order.event_id,
-    )
+def plan(
+    orders: Mapping[EventId, Order],
+    cars: Sequence[Car],
+    *,
+    now: datetime,
+    capacities: Mapping[SiteId, Capacity] | None = None,
+    rules: Rules = DEFAULT_RULES,
+) -> Planned:
+    """One Plan a car, in their order. All cars that stand under a cap must be among them. Events
+    that are in no order do not count."""
+    planning = _Planning(orders, capacities or {}, rules, now)
+    asked = [planning.asked_of(car) for car in cars]
+    claimants = [
+        planning.claimant(car, said) for car, said in zip(cars, asked, strict=True) if said.counted
+    ]
+    room = planning.room(claimants)
+    allotted = allocation.allocate(claimants, room, rules=rules, now=now)
+    plans = [
+        planning.plan_of(car, said, allotted.shares.get(car.session_id))
+        for car, said in zip(cars, asked, strict=True)
+    ]
+    caps = _states(room, claimants, allotted.shares)
+    return _slowed(Planned(plans, caps, {}, allotted.again_at), cars, orders, now)
 
 
-def _ruling(order: Order, car: Car) -> Ruling:
-    limit = car.circuit.signalled(order.limit, order.below_minimum)
-    return Ruling(order.event_id, limit, car.circuit.watts(limit))
+@dataclass(frozen=True, slots=True)
+class _Planning:
+    orders: Mapping[EventId, Order]
+    capacities: Mapping[SiteId, Capacity]
+    rules: Rules
+    now: datetime
+
+    def asked_of(self, car: Car) -> Asked:
+        asked = rulings.asked_of(self.orders, car)
+        if car.site_id not in self.capacities:
+            return asked
+        standing = (None, car.site_id)
+        caps = asked.caps if car.exempt_reason else (*asked.caps, standing)
+        return replace(asked, caps=caps, counted=(*asked.counted, standing))
+
+    def claimant(self, car: Car, asked: Asked) -> Claimant:
+        most_w = min(car.full_w, asked.binding.limit_w) if asked.binding else car.full_w
+        least_w = min(rulings.least_w(car.circuit), most_w)
+        is_free = not asked.caps and asked.binding is None
+        return Claimant(
+            car=car,
+            rank=asked.rank,
+            least_w=least_w,
+            most_w=most_w,
+            ceiling_w=demand.ceiling_w(
+                car.metering,
+                least_w=least_w,
+                most_w=most_w,
+                settling=self.rules.settling,
+                now=self.now,
+            ),
+            caps=asked.caps,
+            standing=tuple(cap for cap in asked.caps if cap[0] is None),
+            counted=asked.counted,
+            free_w=car.free_w if is_free else None,
+        )
+
+    def room(self, claimants: Sequence[Claimant]) -> dict[CapKey, float]:
+        return {cap: self._cap_w(cap) for one in claimants for cap in one.counted}
+
+    def _cap_w(self, cap: CapKey) -> float:
+        event_id, site_id = cap
+        if event_id is None:
+            assert site_id is not None
+            return self.capacities[site_id].capacity_w
+        ask = self.orders[event_id].ask
+        assert isinstance(ask, Cap)
+        return ask.cap_w
+
+    def plan_of(self, car: Car, asked: Asked, share: Allotment | None) -> Plan:
+        if share is None or not asked.caps:
+            if asked.binding is None:
+                return Plan(car.session_id, None)
+            return self._plan(car, asked, asked.binding.limit, asked.binding.event_id)
+        if asked.binding and share.watts >= asked.binding.limit_w - ROUNDING:
+            return self._plan(car, asked, asked.binding.limit, asked.binding.event_id)
+        cap = share.cap or asked.caps[0]
+        limit = _as_limit(share.watts, car)
+        return replace(self._plan(car, asked, limit, cap[0]), cap=cap, waits=share.waits)
+
+    def _plan(self, car: Car, asked: Asked, limit: Limit, binding: EventId | None) -> Plan:
+        limit_w = car.circuit.watts(limit)
+        order = self.orders.get(binding) if binding else None
+        return Plan(
+            session_id=car.session_id,
+            limit=limit,
+            binding=binding,
+            runners_up=tuple(one for one in asked.rulings if one.event_id != binding),
+            expected_relief_w=rulings.relief_w(car.power_w, limit_w),
+            cause=order.label if order else self.capacities[car.site_id].label,
+        )
 
 
-def relief_w(power_w: float | None, limit_w: float) -> float:
-    """What a limit takes off the grid, from the present draw; 0 where that is not metered."""
-    return max(0.0, (power_w or 0.0) - limit_w)
+def _as_limit(watts: float, car: Car) -> Limit:
+    """What it has already stays as it was said, in whichever unit."""
+    wanted = car.grip.wanted
+    if wanted is not None and abs(car.circuit.watts(wanted) - watts) < 1:
+        return wanted
+    return Limit(Unit.POWER, math.floor(watts + ROUNDING))
+
+
+def _states(
+    room: Mapping[CapKey, float],
+    claimants: Sequence[Claimant],
+    shares: Mapping[int, Allotment],
+) -> dict[CapKey, CapState]:
+    states = {cap: [0, 0, 0.0, 0.0] for cap in room}
+    for one in claimants:
+        watts = shares[one.key].watts if one.free_w is None else one.free_w
+        for cap in one.counted:
+            state = states[cap]
+            state[0] += 1
+            state[1] += one.free_w is None and watts == 0
+            state[2 if one.free_w is None else 3] += watts
+    return {
+        cap: CapState(room[cap], int(cars), int(paused), allowed_w, free_w)
+        for cap, (cars, paused, allowed_w, free_w) in states.items()
+    }
+
+
+def _slowed(
+    planned: Planned, cars: Sequence[Car], orders: Mapping[EventId, Order], now: datetime
+) -> Planned:
+    """A step upwards is a slope too: who is not due for it yet stays where it is."""
+    rising: dict[EventId, list[tuple[Car, Plan]]] = {}
+    for car, one in zip(cars, planned.plans, strict=True):
+        if one.binding and orders[one.binding].pace and one.cap is None and _added_w(car, one) > 0:
+            rising.setdefault(one.binding, []).append((car, one))
+    if not rising:
+        return planned
+    held: dict[int, Limit] = {}
+    again = [planned.again_at] if planned.again_at else []
+    for event_id, climbers in rising.items():
+        paced = _paced(orders[event_id], climbers, now)
+        planned.reached[event_id] = paced.reached_at
+        again += [paced.next_at] if paced.next_at else []
+        due = set(paced.due)
+        held |= {
+            car.session_id: car.grip.wanted
+            for car, _ in climbers
+            if car.session_id not in due and car.grip.wanted
+        }
+    plans = [
+        replace(one, limit=held[one.session_id], waits="pace") if one.session_id in held else one
+        for one in planned.plans
+    ]
+    return replace(planned, plans=plans, again_at=min(again, default=None))
+
+
+def _paced(order: Order, climbers: Sequence[tuple[Car, Plan]], now: datetime) -> pacing.Paced:
+    assert order.pace is not None
+    steps = [
+        pacing.Step(
+            car.session_id, _added_w(car, one), pacing.chance(order.event_id, car.session_id)
+        )
+        for car, one in climbers
+    ]
+    return pacing.paced(sorted(steps, key=lambda step: step.chance), order.pace, now=now)
+
+
+def _added_w(car: Car, one: Plan) -> float:
+    """What its new limit allows above the one it has; no limit yet is nothing to rise from."""
+    if one.limit is None or car.wanted_w is None:
+        return 0.0
+    return min(car.circuit.watts(one.limit), car.full_w) - car.wanted_w

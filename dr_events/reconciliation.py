@@ -6,6 +6,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from chargers import inventory, news, sql, upkeep
@@ -48,16 +49,17 @@ def reconcile_news(*, now: datetime) -> int:
         return 0
     sql.lock_sessions(taken.session_ids)
     _update_memberships(taken.session_ids, now)
-    fanout.plan_sessions(taken.session_ids, now=now)
+    fanout.plan_news(taken.session_ids, now=now)
     judgement.refresh(taken.session_ids, now=now)
     fanout.restore(taken.session_ids)
     return taken.count
 
 
 def _update_memberships(session_ids: list[int], now: datetime) -> None:
-    aimed_at = scope.pairs_for(session_ids)
-    running = Participation.objects.filter(
-        session_id__in=session_ids, released_at=None, event__status="active"
+    aimed_at = scope.begun_pairs_for(session_ids, now=now)
+    # Of an event that is restoring, only who has left is let go before his time.
+    running = Participation.objects.filter(session_id__in=session_ids, released_at=None).filter(
+        Q(event__status="active") | Q(event__status="restoring", session__ended_at__isnull=False)
     )
     taking_part = set(running.values_list("event_id", "session_id"))
     fanout.enlist(aimed_at - taking_part, now=now)

@@ -158,7 +158,7 @@ def _head(event: Event) -> dict[str, Any]:
             "test": event.test,
             "priority": event.priority,
             "status": event.status,
-            "limit": {"kind": event.limit_kind, **event.limit.as_json()},
+            "limit": event.amount.as_json(),
             "below_minimum": event.below_minimum,
             "targets": [
                 {"type": type_, "value": value or None}

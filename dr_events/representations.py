@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.utils import timezone
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from chargers.electricity import Limit
 from chargers.models import UNITS, ChargeStation, Connector, Session, Site
-from dr_events.fields import Instant
+from dr_events.amounts import Amount
+from dr_events.fields import Instant, SignedDuration
 from dr_events.figures import Counts
-from dr_events.models import Event, EventTarget, Participation
+from dr_events.models import Event, EventTarget, OptOut, Participation, SiteCapacity
 
 
 class LimitRepresentation(serializers.Serializer[Any]):
@@ -70,8 +73,35 @@ class WarningRepresentation(serializers.Serializer[Any]):
     detail = serializers.CharField()
 
 
+class IntervalRepresentation(serializers.Serializer[Any]):
+    """One step of an event."""
+
+    starts_at = Instant()
+    ends_at = Instant(allow_null=True, help_text="null: until the event is ended.")
+    limit = EventLimit()
+
+
+class RestoreRepresentation(serializers.Serializer[Any]):
+    """The slope on which power comes back."""
+
+    rate_w_per_min = serializers.FloatField(help_text="All sessions together, W a minute.")
+    random_share = serializers.FloatField()
+
+
+class ReferenceRepresentation(serializers.Serializer[Any]):
+    """What the scope drew when the event started: what a relief is counted from."""
+
+    power_w = serializers.FloatField(help_text="Metered, W.")
+    sessions = serializers.IntegerField(min_value=0)
+    unmetered = serializers.IntegerField(min_value=0, help_text="Sessions not in power_w.")
+
+
 class EventRepresentation(serializers.ModelSerializer[Event]):
-    limit = serializers.SerializerMethodField()
+    limit = serializers.SerializerMethodField(help_text="In force now or, before it, at first.")
+    intervals = serializers.SerializerMethodField()
+    randomize_start = SignedDuration(allow_null=True)
+    restore = serializers.SerializerMethodField()
+    reference = serializers.SerializerMethodField()
     targets = TargetRepresentation(many=True)
     counts = serializers.SerializerMethodField()
     starts_at = Instant()
@@ -94,7 +124,11 @@ class EventRepresentation(serializers.ModelSerializer[Event]):
             "starts_at",
             "ends_at",
             "limit",
+            "intervals",
             "below_minimum",
+            "randomize_start",
+            "restore",
+            "reference",
             "targets",
             "declared_by",
             "declared_at",
@@ -104,18 +138,59 @@ class EventRepresentation(serializers.ModelSerializer[Event]):
             "counts",
         )
 
-    @extend_schema_field(EventLimit)
-    def get_limit(self, event: Event) -> dict[str, Any]:
+    @extend_schema_field(EventLimit(allow_null=True))
+    def get_limit(self, event: Event) -> dict[str, Any] | None:
+        """Null in a gap between two steps."""
+        if event.activated_at is None:
+            return limit_json(event.amount)
+        amount = event.amount_at(event.ended_at or timezone.now())
+        return limit_json(amount) if amount else None
+
+    @extend_schema_field(IntervalRepresentation(many=True))
+    def get_intervals(self, event: Event) -> list[dict[str, Any]]:
+        return [
+            {
+                "starts_at": _time(event.starts_at + step.starts_after),
+                "ends_at": _time(
+                    event.starts_at + step.ends_after if step.ends_after else event.ends_at
+                ),
+                "limit": limit_json(step.amount),
+            }
+            for step in event.steps
+        ]
+
+    @extend_schema_field(RestoreRepresentation(allow_null=True))
+    def get_restore(self, event: Event) -> dict[str, float] | None:
+        if event.restore_w_per_min is None:
+            return None
         return {
-            "kind": event.limit_kind,
-            **event.limit.as_json(),
-            "paused": event.limit.is_pause,
+            "rate_w_per_min": event.restore_w_per_min,
+            "random_share": event.restore_random_share,
+        }
+
+    @extend_schema_field(ReferenceRepresentation(allow_null=True))
+    def get_reference(self, event: Event) -> dict[str, Any] | None:
+        if event.reference_w is None:
+            return None
+        return {
+            "power_w": event.reference_w,
+            "sessions": event.reference_sessions,
+            "unmetered": event.reference_unmetered,
         }
 
     @extend_schema_field(CountsRepresentation)
     def get_counts(self, event: Event) -> dict[str, int]:
         counts: dict[UUID, Counts] = self.context["counts"]
         return counts[event.id].as_json()
+
+
+def limit_json(amount: Amount) -> dict[str, Any]:
+    """As EventLimit."""
+    return {**amount.as_json(), "paused": amount.is_pause}
+
+
+def _time(time: datetime | None) -> str | None:
+    return None if time is None else Instant().to_representation(time)
 
 
 class EventDetail(EventRepresentation):
@@ -277,6 +352,17 @@ class RunnerUp(serializers.Serializer[Any]):
     limit = LimitRepresentation()
 
 
+class WhyCap(serializers.Serializer[Any]):
+    """A cap that the session shares."""
+
+    name = serializers.CharField(help_text="The event's, or that it is the site's capacity.")
+    cap_w = serializers.FloatField()
+    sessions = serializers.IntegerField(min_value=0)
+    paused = serializers.IntegerField(min_value=0)
+    allowed_w = serializers.FloatField()
+    cannot_hold_w = serializers.FloatField(help_text="Draw of those that cannot be held, W.")
+
+
 class Why(serializers.Serializer[Any]):
     """Why a session is at its limit: the binding event, the arithmetic in words, and what the
     other events would have asked."""
@@ -285,6 +371,7 @@ class Why(serializers.Serializer[Any]):
     limit = LimitRepresentation(allow_null=True)
     explanation = serializers.CharField()
     runners_up = RunnerUp(many=True)
+    caps = WhyCap(many=True)
 
 
 class SessionDetail(SessionRepresentation):
@@ -306,8 +393,26 @@ class PreviewLine(serializers.Serializer[Any]):
     power_w = serializers.FloatField(allow_null=True)
     wanted = LimitRepresentation(allow_null=True)
     expected_w = serializers.FloatField(allow_null=True)
+    expected_relief_w = serializers.FloatField()
     limited_now_by = serializers.CharField(allow_blank=True)
+    below_floor = serializers.BooleanField(help_text="Paused: there are no 6 A for it.")
     cannot = serializers.CharField(allow_blank=True, help_text="Why not, or not by this event.")
+    unable = serializers.ListField(
+        child=serializers.CharField(),
+        help_text="What the station does not understand; it is told in another way.",
+    )
+
+
+class PreviewCap(serializers.Serializer[Any]):
+    """A cap of the order: for all its sessions or, with `site`, for those there."""
+
+    site = serializers.CharField(allow_null=True)
+    cap_w = serializers.FloatField()
+    sessions = serializers.IntegerField(min_value=0)
+    paused = serializers.IntegerField(min_value=0)
+    allowed_w = serializers.FloatField(help_text="Sum of the limits of those that can be held.")
+    cannot_hold_w = serializers.FloatField(help_text="Draw of those that cannot, W.")
+    reachable = serializers.BooleanField()
 
 
 class PreviewRepresentation(serializers.Serializer[Any]):
@@ -315,11 +420,64 @@ class PreviewRepresentation(serializers.Serializer[Any]):
 
     sessions_in_scope = serializers.IntegerField(min_value=0)
     sessions_to_limit = serializers.IntegerField(min_value=0)
+    sessions_below_floor = serializers.IntegerField(min_value=0)
     sessions_unmetered = serializers.IntegerField(min_value=0)
     metered_w = serializers.FloatField()
     expected_w = serializers.FloatField()
     expected_relief_w = serializers.FloatField()
+    reachable = serializers.BooleanField(help_text="Whether what is ordered can be had at all.")
+    caps = PreviewCap(many=True)
     cannot = serializers.DictField(child=serializers.IntegerField(min_value=1))
     warnings = WarningRepresentation(many=True)
     sessions = PreviewLine(many=True, help_text="The largest draws first, 1,000 at most.")
     truncated = serializers.BooleanField()
+
+
+class OptOutRepresentation(serializers.ModelSerializer[OptOut]):
+    declared_at = Instant()
+    withdrawn_at = Instant(allow_null=True)
+
+    class Meta:
+        model = OptOut
+        fields = (
+            "id",
+            "kind",
+            "type",
+            "value",
+            "reason",
+            "budget_of",
+            "declared_by",
+            "declared_at",
+            "withdrawn_at",
+        )
+
+
+class CapacityRepresentation(serializers.ModelSerializer[SiteCapacity]):
+    """What a site may import now, W, and what is said of it."""
+
+    site = serializers.CharField(source="site.external_id", help_text="eDRV id.")
+    valid_until = Instant()
+    declared_at = Instant()
+    in_force_w = serializers.SerializerMethodField(
+        help_text="power_w or, in silence, safe_power_w."
+    )
+    silent = serializers.SerializerMethodField(help_text="The feed has not spoken in time.")
+
+    class Meta:
+        model = SiteCapacity
+        fields = (
+            "site",
+            "power_w",
+            "valid_until",
+            "safe_power_w",
+            "in_force_w",
+            "silent",
+            "declared_by",
+            "declared_at",
+        )
+
+    def get_in_force_w(self, capacity: SiteCapacity) -> float:
+        return capacity.power_at(timezone.now())
+
+    def get_silent(self, capacity: SiteCapacity) -> bool:
+        return capacity.is_silent(timezone.now())

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from chargers import sql
+from dr_events import pacing
+from dr_events.models import Event
 
 Target = tuple[str, str]
 
@@ -23,10 +26,50 @@ def is_empty(targets: Sequence[Target]) -> bool:
     return not found["any_session"]
 
 
+def metered_w(session_ids: Iterable[int]) -> float:
+    """What these sessions draw together; what is not metered is left out."""
+    [found] = sql.rows(
+        "SELECT COALESCE(sum(power_w), 0) AS watts FROM chargers_session WHERE id = ANY(%s)",
+        [list(session_ids)],
+    )
+    return float(found["watts"])
+
+
 def pairs_for(session_ids: Iterable[int]) -> set[tuple[UUID, int]]:
     """(event, session) for every active event that aims at one of these sessions."""
     found = sql.rows(_PAIRS, [list(session_ids)])
     return {(row["event_id"], row["session_id"]) for row in found}
+
+
+def begun_pairs_for(session_ids: Iterable[int], *, now: datetime) -> set[tuple[UUID, int]]:
+    """Those of `pairs_for` whose own start has come, where an event starts by chance."""
+    pairs = pairs_for(session_ids)
+    spread = Event.objects.filter(id__in={event_id for event_id, _ in pairs}).exclude(
+        randomize_start=timedelta(0)
+    )
+    later = {event.id: event for event in spread}
+    return {
+        (event_id, session_id)
+        for event_id, session_id in pairs
+        if event_id not in later or has_begun(later[event_id], session_id, now=now)
+    }
+
+
+def has_begun(event: Event, session_id: int, *, now: datetime) -> bool:
+    """Whether this session's own start of the event has come."""
+    return not event.randomize_start or _begins_at(event, session_id) <= now
+
+
+def next_beginning(event: Event, session_ids: Sequence[int], *, now: datetime) -> datetime | None:
+    """When the next of these sessions has its own start; None where all have begun."""
+    if not event.randomize_start:
+        return None
+    starts = (_begins_at(event, session_id) for session_id in session_ids)
+    return min((start for start in starts if start > now), default=None)
+
+
+def _begins_at(event: Event, session_id: int) -> datetime:
+    return event.starts_at + pacing.random_start(event.randomize_start, event.id, session_id)
 
 
 def unmatched(targets: Sequence[Target]) -> list[Target]:

@@ -10,6 +10,14 @@ router.register("chargestations", api.ChargeStationViewSet, "chargestation")
 router.register("sessions", api.SessionViewSet, "session")
 
 urlpatterns = [
+    path(
+        "events/<uuid:event_id>/opt_outs/",
+        api.OptOutViewSet.as_view({"get": "list", "post": "create"}),
+    ),
+    path(
+        "events/<uuid:event_id>/opt_outs/<int:pk>/",
+        api.OptOutViewSet.as_view({"delete": "destroy"}),
+    ),
     path("events/<uuid:event_id>/participations/", api.ParticipationList.as_view()),
     path("", include(router.urls)),
 ]

@@ -16,7 +16,7 @@ from chargers.models import ChargeStation, Session
 from chargers.wording import kilowatts_text, time_text, words
 from dr_events import figures
 from dr_events.admin.standing import STATUS_COLOURS, times_of
-from dr_events.admin.words import order_text, progress_text, scope_text
+from dr_events.admin.words import order_text, progress_text, scope_text, steps_text
 from dr_events.models import Event
 from gateway import health
 
@@ -52,7 +52,7 @@ def events_now() -> list[dict[str, Any]]:
             "event": event,
             "url": reverse("admin:dr_events_event_change", args=[event.pk]),
             "colour": STATUS_COLOURS[event.status],
-            "order": order_text(event.limit),
+            "order": steps_text(event.steps) or order_text(event.amount),
             "scope": scope_text([(target.type, target.value) for target in event.targets.all()]),
             "times": [told for told in times_of(event, now=now) if told[0] in ("starts", "ends")],
             "counts": counts[event.pk],

@@ -283,6 +283,16 @@ COMPLIANCE_TOLERANCE = env.number("COMPLIANCE_TOLERANCE", 0.05)
 COMPLIANCE_TOLERANCE_W = env.number("COMPLIANCE_TOLERANCE_W", 100)
 COMPLIANCE_PATIENCE_S = env.number("COMPLIANCE_PATIENCE_S", 120)
 
+# --- caps that sessions share, standing site capacity, opt-outs ----------------------------
+
+CAP_DEAD_BAND_W = env.number("CAP_DEAD_BAND_W", 500)
+CAP_MINIMUM_INTERVAL_S = env.number("CAP_MINIMUM_INTERVAL_S", 60)
+CAP_TURN_S = env.number("CAP_TURN_S", 900, above=0)
+CAP_SETTLING_S = env.number("CAP_SETTLING_S", 60, above=0)
+SITE_SAFE_POWER_W = env.number("SITE_SAFE_POWER_W", 0)
+_opt_outs_a_year = env.text("OPT_OUTS_A_YEAR")
+OPT_OUTS_A_YEAR = env.whole("OPT_OUTS_A_YEAR", 0, least=0) if _opt_outs_a_year else None
+
 # --- logs, admin --------------------------------------------------------------------------
 
 LOGGING = logging_config(console=DEBUG or sys.stderr.isatty())

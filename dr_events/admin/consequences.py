@@ -14,9 +14,11 @@ from django.db import transaction
 from chargers import sql
 from chargers.audit import Actor
 from chargers.wording import limit_text
-from dr_events import facts, intake, planner, preview, scope
+from dr_events import facts, intake, planner, pools, preview, scope
+from dr_events.amounts import Amount
 from dr_events.models import Event, Participation
-from dr_events.planner import Order, Plan
+from dr_events.orders import Order
+from dr_events.planner import Plan
 from dr_events.preview import Preview
 
 
@@ -49,9 +51,9 @@ class Amendment:
 _LIMITED = "SELECT id FROM chargers_session WHERE may_be_limited AND id = ANY(%s)"
 
 
-def of_ending(event: Event) -> Release:
+def of_ending(event: Event, *, now: datetime) -> Release:
     """Ending or cancelling it now."""
-    return _release(event.id, _taking_part(event.id))
+    return _release(event.id, _taking_part(event.id), now)
 
 
 def of_amending(event_id: UUID, data: Any, *, actor: Actor, now: datetime) -> Amendment:
@@ -61,13 +63,14 @@ def of_amending(event_id: UUID, data: Any, *, actor: Actor, now: datetime) -> Am
         event = intake.amend(event_id, data, actor=actor, now=now)
         targets = list(event.targets.values_list("type", "value"))
         aimed_at = set(scope.sessions_of(targets))
+        leaving = [id_ for id_ in _taking_part(event.id) if id_ not in aimed_at]
         amendment = Amendment(
             before=before,
             after=intake.content_of(event),
             event=event,
             targets=targets,
-            seen=preview.of_order(facts.order_of(event), targets),
-            released=_release(event.id, [i for i in _taking_part(event.id) if i not in aimed_at]),
+            seen=preview.of_event(event, _amount(event, now), targets, now=now),
+            released=_release(event.id, leaving, now),
         )
         transaction.set_rollback(True)
     return amendment
@@ -78,22 +81,32 @@ def _taking_part(event_id: UUID) -> list[int]:
     return list(running.values_list("session_id", flat=True))
 
 
-def _release(event_id: UUID, session_ids: Sequence[int]) -> Release:
-    others = {id_: order for id_, order in facts.orders().items() if id_ != event_id}
-    plans = _plans_under(others, session_ids) if others else []
-    held = {plan.session_id: plan for plan in plans if plan.binding}
-    held_by = Counter(
-        f"{others[plan.binding].label} ({limit_text(plan.limit)})"
-        for plan in held.values()
-        if plan.binding
-    )
+def _amount(event: Event, now: datetime) -> Amount | None:
+    """What it orders now or, before it has begun, at first."""
+    return event.amount if event.status == Event.Status.SCHEDULED else event.amount_at(now)
+
+
+def _release(event_id: UUID, session_ids: Sequence[int], now: datetime) -> Release:
+    others = {id_: order for id_, order in facts.orders(now=now).items() if id_ != event_id}
+    plans = _plans_under(others, session_ids, now)
+    held = {plan.session_id: plan for plan in plans if plan.limit is not None}
+    held_by = Counter(f"{plan.cause} ({limit_text(plan.limit)})" for plan in held.values())
     free = [id_ for id_ in session_ids if id_ not in held]
     limited = len(sql.ids(_LIMITED, [free]))
     return Release(len(session_ids), limited, dict(held_by.most_common()))
 
 
-def _plans_under(orders: Mapping[UUID, Order], session_ids: Sequence[int]) -> list[Plan]:
-    memberships = facts.memberships(session_ids)
-    found = facts.of_sessions(session_ids)
-    cars = [session.car(memberships.get(session.session_id, ())) for session in found]
-    return planner.plan(orders, cars)
+def _plans_under(
+    orders: Mapping[UUID, Order], session_ids: Sequence[int], now: datetime
+) -> list[Plan]:
+    capacities = facts.capacities(now=now)
+    if not orders and not capacities:
+        return []
+    together = pools.widened(session_ids)
+    parts = facts.parts_of(together)
+    cars = [
+        found.car(parts.get(found.session_id, ())) for found in facts.of_sessions(together, now=now)
+    ]
+    planned = planner.plan(orders, cars, now=now, capacities=capacities, rules=facts.rules())
+    asked_for = set(session_ids)
+    return [plan for plan in planned.plans if plan.session_id in asked_for]

@@ -30,7 +30,6 @@ from chargers.admin.parts import (
     value_column,
     yes_no_column,
 )
-from chargers.wording import limit_text
 from dr_events import figures
 from dr_events.admin.orders import Orders
 from dr_events.admin.standing import (
@@ -40,7 +39,13 @@ from dr_events.admin.standing import (
     reports_of,
     standing_of,
 )
-from dr_events.admin.words import below_minimum_text, priority_text, progress_text, scope_text
+from dr_events.admin.words import (
+    below_minimum_text,
+    priority_text,
+    progress_text,
+    scope_text,
+    short_order_text,
+)
 from dr_events.figures import Counts
 from dr_events.models import Event, EventTarget
 
@@ -85,7 +90,7 @@ class EventAdmin(Orders, ReadOnlyAdmin):
     list_display = (
         column("name_text", "name", _name, ordering="name"),
         state_column("status", STATUS_COLOURS),
-        column("limit_words", "limit", lambda event: unbroken(limit_text(event.limit))),
+        column("limit_words", "limit", lambda event: unbroken(short_order_text(event.amount))),
         column("scope", "scope", _scope),
         moment_column("starts_at", "starts"),
         moment_column("ends_at", "ends"),

@@ -91,7 +91,7 @@ class Operations:
             "title": f"{verb} “{event}”?",
             "event": event,
             "verb": verb,
-            "effects": release_effects(consequences.of_ending(event)),
+            "effects": release_effects(consequences.of_ending(event, now=timezone.now())),
         }
         return self.page(request, STOP_PAGE, context)
 

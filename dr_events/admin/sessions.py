@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
+from django.utils import timezone
 
 from chargers.admin.parts import anchor, column, link, list_url, moment
 from chargers.admin.sessions import LATEST, SessionAdmin
@@ -15,7 +16,7 @@ from dr_events.models import Participation
 
 
 def _why(session: Session) -> str:
-    return explanation.explain(session).text
+    return explanation.explain(session, now=timezone.now()).text
 
 
 def participation_rows(session: Session) -> dict[str, Any]:

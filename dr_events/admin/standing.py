@@ -12,7 +12,7 @@ from chargers.admin.parts import link, list_url, moment
 from chargers.models import AuditEntry
 from chargers.wording import GAP, kilowatts_text, time_text, words
 from dr_events import figures, preview, reports
-from dr_events.admin.words import order_text, remaining_text, scope_text
+from dr_events.admin.words import order_text, remaining_text, scope_text, steps_text
 from dr_events.models import Event, Participation
 
 MOST_TRAIL_SHOWN = 50
@@ -44,9 +44,9 @@ def standing_of(event: Event, *, now: datetime) -> dict[str, Any]:
     targets = list(event.targets.values_list("type", "value"))
     return {
         "status_colour": STATUS_COLOURS[event.status],
-        "order": order_text(event.limit),
+        "order": steps_text(event.steps) or order_text(event.amount),
         "scope": scope_text(targets),
-        "warnings": _warnings(event, targets),
+        "warnings": _warnings(event),
         "trail": trail_of(event),
         **figures_of(event, now=now),
     }
@@ -108,11 +108,8 @@ def _reason_row(event: Event, row: dict[str, Any]) -> dict[str, Any]:
     return {**row, "words": words(row["reason"]), "url": address}
 
 
-def _warnings(event: Event, targets: list[tuple[str, str]]) -> list[str]:
-    if event.is_over:
-        return []
-    found = preview.warnings_for(targets)
-    return [warning["detail"] for warning in found]
+def _warnings(event: Event) -> list[str]:
+    return [] if event.is_over else [found["detail"] for found in preview.warnings_of(event)]
 
 
 def trail_of(event: Event) -> list[dict[str, Any]]:

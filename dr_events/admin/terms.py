@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from chargers.electricity import Limit, Unit
+from chargers.electricity import Unit
 from chargers.wording import GAP
 from dr_events.admin.consequences import Amendment
 from dr_events.admin.words import (
@@ -14,9 +15,13 @@ from dr_events.admin.words import (
     order_text,
     period_text,
     priority_text,
+    restore_text,
     scope_text,
+    steps_text,
 )
+from dr_events.amounts import Amount, Kind
 from dr_events.declarations import Declaration
+from dr_events.timeline import Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +35,16 @@ class Term:
 
 def declared_terms(declaration: Declaration, *, now: datetime) -> list[Term]:
     """The terms of a new event, as they are to be declared."""
-    ends_at = declaration.end(declaration.starts_at or now)
+    steps, ends_at = declaration.schedule(declaration.starts_at or now)
+    restore = declaration.restore
     terms = [
-        Term("Limit", order_text(declaration.limit)),
+        Term("Limit", _ordered(declaration.amount, steps)),
         Term("Scope", scope_text(declaration.targets)),
         Term("Period", period_text(declaration.starts_at, ends_at, now=now)),
         Term("Priority", priority_text(declaration.priority)),
         Term("A limit below 6 A becomes", below_minimum_text(declaration.below_minimum)),
         Term("Reason", declaration.reason or GAP),
+        Term("Power comes back", restore_text(restore.rate_w_per_min if restore else None)),
     ]
     if declaration.external_id:
         terms.append(Term("Your own id", declaration.external_id))
@@ -55,16 +62,34 @@ def changed_terms(amendment: Amendment, *, now: datetime) -> list[Term]:
 
 
 def _texts(content: dict[str, Any], now: datetime) -> dict[str, str]:
-    limit = content["limit"]
+    restore = content["restore"]
     return {
         "Name": content["name"],
-        "Limit": order_text(Limit(Unit(limit["unit"]), limit["value"])),
+        "Limit": _ordered(_amount(content["limit"]), [_step(one) for one in content["intervals"]]),
         "Scope": scope_text([(row["type"], row["value"]) for row in content["targets"]]),
         "Period": period_text(_time(content["starts_at"]), _time(content["ends_at"]), now=now),
         "Priority": priority_text(content["priority"]),
         "A limit below 6 A becomes": below_minimum_text(content["below_minimum"]),
         "Reason": content["reason"] or GAP,
+        "Power comes back": restore_text(restore and restore["rate_w_per_min"]),
     }
+
+
+def _ordered(amount: Amount, steps: Sequence[Step]) -> str:
+    return steps_text(steps) if steps else order_text(amount)
+
+
+def _amount(said: dict[str, Any]) -> Amount:
+    return Amount(Kind(said["kind"]), Unit(said["unit"]), said["value"])
+
+
+def _step(said: dict[str, Any]) -> Step:
+    ends_after_s = said["ends_after_s"]
+    return Step(
+        timedelta(seconds=said["starts_after_s"]),
+        None if ends_after_s is None else timedelta(seconds=ends_after_s),
+        _amount(said["limit"]),
+    )
 
 
 def _time(text: str | None) -> datetime | None:

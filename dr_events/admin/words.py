@@ -9,9 +9,11 @@ from datetime import datetime, timedelta
 from chargers.electricity import BelowMinimum, Limit
 from chargers.wording import GAP, kilowatts_text, limit_text, time_text, words
 from dr_events.admin.consequences import Release
+from dr_events.amounts import Amount, Kind
 from dr_events.figures import Counts
 from dr_events.models import EventTarget
 from dr_events.preview import Line, Preview
+from dr_events.timeline import Step
 
 MOST_TARGETS_NAMED = 6
 WHY_NOT = {
@@ -19,6 +21,8 @@ WHY_NOT = {
     "exempt_chargestation": "the chargestation is exempt",
     "exempt_site": "the site is exempt",
     "station_offline": "the chargestation is offline; limited as soon as it is back",
+    "opted_out": "it has opted out of this event",
+    "exempted": "an operator has exempted it from this event",
     "outranked": "another event of higher priority, or with a lower limit, decides",
 }
 
@@ -68,11 +72,55 @@ def priority_text(priority: int | None) -> str:
     return f"{priority} (the highest)" if priority == 0 else str(priority)
 
 
-def order_text(limit: Limit) -> str:
-    """What an order asks of each session. A zero is said as what it does."""
-    if limit.is_pause:
+def order_text(amount: Amount) -> str:
+    """What an order asks of its sessions. A zero is said as what it does."""
+    if amount.is_pause:
         return "charging pauses (limit 0)"
-    return f"at most {limit_text(limit)} for each session"
+    watts = f"{amount.value:,.0f} W"
+    match amount.kind:
+        case Kind.PERCENT:
+            return f"at most {amount.value:g} % of what each session drew"
+        case Kind.PER_SITE:
+            return f"at most {watts} for each site together"
+        case Kind.PER_EVENT:
+            return f"at most {watts} for all sessions together"
+        case Kind.RELIEF:
+            return f"{watts} less than at the start, for all sessions together"
+        case _:
+            return f"at most {limit_text(amount.limit)} for each session"
+
+
+def short_order_text(amount: Amount) -> str:
+    """4,200 W each; 80,000 W a site."""
+    if amount.is_pause:
+        return "pause (0)"
+    watts = f"{amount.value:,.0f} W"
+    match amount.kind:
+        case Kind.PERCENT:
+            return f"{amount.value:g} % each"
+        case Kind.PER_SITE:
+            return f"{watts} a site"
+        case Kind.PER_EVENT:
+            return f"{watts} in all"
+        case Kind.RELIEF:
+            return f"{watts} less in all"
+        case _:
+            return limit_text(amount.limit)
+
+
+def steps_text(steps: Sequence[Step]) -> str:
+    """from 0 min at most 80,000 W for each site together; from 15 min …"""
+    return "; ".join(
+        f"from {step.starts_after.total_seconds() / 60:g} min {order_text(step.amount)}"
+        for step in steps
+    )
+
+
+def restore_text(rate_w_per_min: float | None) -> str:
+    """How power comes back."""
+    if rate_w_per_min is None:
+        return "at once"
+    return f"as a slope of at most {rate_w_per_min / 1000:,.1f} kW a minute"
 
 
 def progress_text(counts: Counts) -> str:
@@ -89,7 +137,7 @@ def below_minimum_text(choice: str) -> str:
     return "pause" if choice == BelowMinimum.PAUSE else "6 A"
 
 
-def effects(seen: Preview, limit: Limit) -> list[str]:
+def effects(seen: Preview, amount: Amount) -> list[str]:
     """What an order would do, a sentence each."""
     if not seen.lines:
         return ["Nothing is limited right now. Cars that plug in while it runs will be."]
@@ -99,8 +147,9 @@ def effects(seen: Preview, limit: Limit) -> list[str]:
     relief = kilowatts_text(seen.expected_relief_w)
     return [
         f"{cars} charging in this scope, drawing {kilowatts_text(seen.metered_w)} together.",
-        _held_text(len(held), limit),
-        *_bent_texts(held, limit),
+        _held_text(len(held), amount),
+        *_bent_texts(held, amount),
+        *_paused_texts(seen),
         f"Expected draw afterwards: {kilowatts_text(left_w)}, which is {relief} less.",
         *(_cannot_text(reason, count) for reason, count in seen.cannot().items()),
         *_already_limited_texts(seen),
@@ -108,20 +157,32 @@ def effects(seen: Preview, limit: Limit) -> list[str]:
     ]
 
 
-def _held_text(held: int, limit: Limit) -> str:
-    if limit.is_pause:
-        return f"Charging pauses for {number_of(held, 'session')}: the limit is 0."
-    return f"{number_of(held, 'session')} will be held to {limit_text(limit)} each."
+def _held_text(held: int, amount: Amount) -> str:
+    sessions = number_of(held, "session")
+    if amount.is_pause:
+        return f"Charging pauses for {sessions}: the limit is 0."
+    if amount.kind is Kind.PER_SESSION:
+        return f"{sessions} will be held to {limit_text(amount.limit)} each."
+    return f"{sessions} will be held: {order_text(amount)}."
 
 
-def _bent_texts(held: Sequence[Line], limit: Limit) -> list[str]:
+def _bent_texts(held: Sequence[Line], amount: Amount) -> list[str]:
     """Where a session gets another limit than was ordered: AC knows nothing between 0 and 6 A."""
-    bent = Counter(line.plan.limit for line in held if line.plan.limit != limit)
+    if amount.kind is not Kind.PER_SESSION:
+        return []
+    bent = Counter(line.plan.limit for line in held if line.plan.limit != amount.limit)
     return [
         f"For {count:,} of these sessions that is less than 6 A, the least AC can be held to: "
         f"{_bent_to(other)}."
         for other, count in bent.items()
     ]
+
+
+def _paused_texts(seen: Preview) -> list[str]:
+    if not seen.below_floor:
+        return []
+    sessions = number_of(seen.below_floor, "session has", "sessions have")
+    return [f"There are not 6 A for everyone: {sessions} to pause, in turns with the others."]
 
 
 def _bent_to(limit: Limit | None) -> str:

@@ -88,7 +88,9 @@ def test_a_load_balancer_s_404_ends_no_session():
     session.refresh_from_db()
     assert (session.status, session.may_be_limited) == ("started", True)
     assert status(event) == "restoring"
-    assert explain(session).text.endswith("The limit it had is still being lifted.")
+    assert explain(session, now=later(1000)).text.endswith(
+        "The limit it had is still being lifted."
+    )
     accept(200)
     assert status(event) == "completed"
 
