@@ -178,11 +178,12 @@ class DeclarationShape(EventShape):
     )
     test = Flag(required=False, help_text="A drill: real limits, marked as a test.")
 
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        attrs = super().validate(attrs)
-        if "limit" not in attrs and "intervals" not in attrs:
-            raise invalid("limit", "is required, unless there are intervals", code="required")
-        return attrs
+    def get_fields(self) -> dict[str, Any]:
+        """Without intervals there must be a limit, and its lack is told with all else."""
+        fields = super().get_fields()
+        said = getattr(self, "initial_data", None)
+        fields["limit"].required = isinstance(said, dict) and "intervals" not in said
+        return fields
 
 
 class AmendmentShape(EventShape):

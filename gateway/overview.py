@@ -43,7 +43,9 @@ def context(request: HttpRequest, given: dict[str, Any]) -> dict[str, Any]:
 
 def events_now() -> list[dict[str, Any]]:
     """Events that run, are being restored or are to come: running ones first."""
-    found = Event.objects.filter(status__in=Event.UNFINISHED).prefetch_related("targets")
+    found = Event.objects.filter(status__in=Event.UNFINISHED).prefetch_related(
+        "targets", "intervals"
+    )
     events = sorted(found.order_by("starts_at")[:MOST_EVENTS], key=_urgency)
     counts = figures.counts_of(event.pk for event in events)
     now = timezone.now()

@@ -133,7 +133,7 @@ class EventAdmin(Orders, ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Event]:
         found: QuerySet[Event] = super().get_queryset(request)
-        return found.prefetch_related("targets")
+        return found.prefetch_related("targets", "intervals")
 
     def get_urls(self) -> list[URLPattern]:
         live = self.operation_url("figures", "<uuid:event_id>/figures/", self.figures_view)

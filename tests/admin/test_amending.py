@@ -59,7 +59,7 @@ def test_an_active_event_gets_another_limit(operator: Client, event: Event) -> N
 
     assert done.headers["Location"] == address(Event, "change", event.pk)
     event.refresh_from_db()
-    assert str(event.limit) == "16 A"
+    assert str(event.amount.limit) == "16 A"
     entry = AuditEntry.objects.get(action="event.amended")
     assert (entry.actor, set(entry.after)) == ("user:operator", {"limit"})
 
@@ -80,7 +80,7 @@ def test_the_confirmation_says_what_differs_and_what_it_does(
     assert "No longer in its scope: 1 session takes part in it now." in said
     assert "Priority" not in said
     event.refresh_from_db()
-    assert str(event.limit) == "4,200 W", "a preview changes nothing"
+    assert str(event.amount.limit) == "4,200 W", "a preview changes nothing"
     assert not AuditEntry.objects.filter(action="event.amended").exists()
 
 
@@ -135,7 +135,7 @@ def test_somebody_elses_change_is_not_overruled_unseen(operator: Client, event: 
 
     assert "the event has changed since you opened this form" in messages_of(operator, late)
     event.refresh_from_db()
-    assert (event.name, str(event.limit)) == ("Feeder F12 and T4", "4,200 W")
+    assert (event.name, str(event.amount.limit)) == ("Feeder F12 and T4", "4,200 W")
 
 
 @pytest.mark.parametrize("step", ["preview", "confirm"])

@@ -48,7 +48,7 @@ def test_an_event_is_declared_in_two_steps(operator: Client) -> None:
         "T4 at 105 %",
         "active",
     )
-    assert str(event.limit) == "4,200 W"
+    assert str(event.amount.limit) == "4,200 W"
     assert event.duration is not None
     assert event.duration.total_seconds() == 45 * 60
     assert list(event.targets.values_list("type", "value")) == [("feeder", "F12")]

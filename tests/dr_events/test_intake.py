@@ -97,9 +97,7 @@ def test_an_amended_event_is_still_found_by_what_was_declared():
         (limit(value=5e6), ("limit", "value"), "more than"),
         (limit(unit="current", value=5e3), ("limit", "value"), "more than"),
         (limit(unit="kW", value=4), ("limit", "unit"), "kW"),
-        (limit(kind="per_site"), ("limit", "kind"), "not supported yet"),
-        (limit(kind="per_event"), ("limit", "kind"), "not supported yet"),
-        (limit(kind="percent"), ("limit", "kind"), "not supported yet"),
+        (limit(kind="percent", value=101), ("limit", "value"), "more than 100"),
         (limit(kind="per_moon"), ("limit", "kind"), "per_moon"),
         ({"limit": 4200}, ("limit",), "dictionary"),
         ({"targets": []}, ("targets",), "empty"),
@@ -164,7 +162,7 @@ def test_everything_that_is_wrong_is_named_at_once():
 def test_zero_is_a_pause_and_no_mistake():
     event = declare(limit={"kind": "per_session", "unit": "current", "value": 0}).event
 
-    assert event.limit.is_pause
+    assert event.amount.is_pause
 
 
 @pytest.mark.parametrize("status", ["restoring", "completed", "cancelled"])
