@@ -220,11 +220,11 @@ class _Round:
     def _note_next_turn(self, shares: Mapping[int, Allotment]) -> None:
         if not any(share.waits == "turn" for share in shares.values()):
             return
-        ends = [
-            one.car.grip.running_since + self.rules.turn
+        since = (
+            one.car.grip.running_since if shares[one.key].watts else one.car.grip.wanted_at
             for one in self.movable
-            if one.car.grip.running_since is not None and shares[one.key].watts > 0
-        ]
+        )
+        ends = [at + self.rules.turn for at in since if at is not None]
         later = [end for end in ends if end > self.now]
         self.again.append(min(later, default=self.now + self.rules.turn))
 
@@ -259,13 +259,15 @@ def _waited_for(one: Claimant, share: Share) -> CapKey | None:
 
 
 def _turn(one: Claimant, turn: timedelta, now: datetime) -> tuple[int, float, int]:
-    """Whose turn it is comes first, then who waits, the longest first; who has had its turn
-    comes last, the one whose turn began last before the others."""
+    """Whose turn it is comes first; then who has waited for a whole turn, the longest first; then
+    who has had its turn, the one whose turn began last before the others; and at the end who has
+    come, or stopped, just now: nobody is stopped for him."""
     grip, wanted_w = one.car.grip, one.car.wanted_w
     if wanted_w is None:
-        return (1, now.timestamp(), one.key)
+        return (3, now.timestamp(), one.key)
     if not wanted_w:
-        return (1, (grip.wanted_at or now).timestamp(), one.key)
+        since = grip.wanted_at or now
+        return (1 if now - since >= turn else 3, since.timestamp(), one.key)
     since = grip.running_since or grip.wanted_at or now
     if now - since < turn:
         return (0, since.timestamp(), one.key)

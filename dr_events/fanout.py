@@ -190,6 +190,7 @@ def release(pairs: Iterable[tuple[UUID, int]], *, now: datetime) -> None:
     sql.run(_RELEASE, {"events": event_ids, "sessions": session_ids, "now": now})
     plan_sessions(session_ids, now=now)
     sql.run(_NOTE_GENERATION, {"events": event_ids, "sessions": session_ids})
+    pools.wake(event_ids, now=now)
     restore(session_ids)
 
 

@@ -16,6 +16,8 @@ from uuid import UUID
 
 # A turn of the loop may come so much late and still make up for it.
 SLACK = timedelta(seconds=3)
+# A cap that comes up is looked at every other second; for longer it has not been rising.
+LONGEST_RISE = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ def ramped_w(cap_w: float, pace: Pace, *, from_w: float, now: datetime) -> float
     """A cap on its way up from `from_w` at `reached_at`; down it goes at once."""
     if cap_w <= from_w or pace.reached_at is None:
         return cap_w
-    passed = min(now - pace.reached_at, timedelta(minutes=1))
+    passed = min(now - pace.reached_at, LONGEST_RISE)
     return min(cap_w, from_w + pace.rate_w_per_min * passed / timedelta(minutes=1))
 
 

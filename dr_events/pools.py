@@ -64,6 +64,11 @@ def rested(session_ids: Sequence[int], *, now: datetime) -> list[int]:
     return [session_id for session_id in session_ids if session_id not in tired]
 
 
+def wake(event_ids: Collection[EventId], *, now: datetime) -> None:
+    """Somebody has left these events: what he had is to be shared among the others."""
+    sql.run(_WAKE_EVENTS, [list(event_ids), [now] * len(event_ids)])
+
+
 def note_shared(
     event_ids: Collection[EventId],
     site_ids: Collection[SiteId],
@@ -151,7 +156,7 @@ _WAKE_EVENTS = """
     UPDATE dr_events_event AS event
        SET plan_again_at = LEAST(event.plan_again_at, pool.rested_at)
       FROM unnest(%s::uuid[], %s::timestamptz[]) AS pool (id, rested_at)
-     WHERE event.id = pool.id
+     WHERE event.id = pool.id AND event.status = 'active'
 """
 
 _WAKE_CAPACITIES = """
