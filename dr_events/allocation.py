@@ -19,7 +19,7 @@ from typing import TypeAlias
 
 from chargers.electricity import ROUNDING
 from dr_events.orders import Car, Rules
-from dr_events.sharing import NOTHING, CapKey, Claim, Room, Share, admit, fill, used_w
+from dr_events.sharing import NOTHING, CapNumber, Claim, Room, Share, admit, fill, used_w
 
 Watts: TypeAlias = dict[int, float]
 
@@ -27,22 +27,19 @@ Watts: TypeAlias = dict[int, float]
 @dataclass(frozen=True, slots=True)
 class Claimant:
     """A car under a cap. It can be held to nothing or from `least_w` to `most_w`, and makes no
-    use of more than `ceiling_w`. `caps` bind it, `counted` are those whose room it uses; of
-    these `standing` hold whatever its `rank`. One with `free_w` cannot be held at all."""
+    use of more than `ceiling_w`. `caps` bind it, `counted` are those whose room it uses. One
+    with `free_w` cannot be held at all."""
 
+    key: int
     car: Car
     rank: int
     least_w: float
     most_w: float
     ceiling_w: float
-    caps: tuple[CapKey, ...]
-    standing: tuple[CapKey, ...]
-    counted: tuple[CapKey, ...]
+    caps: tuple[CapNumber, ...]
+    counted: tuple[CapNumber, ...]
+    turn_w: float = 0.0
     free_w: float | None = None
-
-    @property
-    def key(self) -> int:
-        return self.car.session_id
 
     @property
     def in_force_w(self) -> float:
@@ -57,6 +54,13 @@ class Claimant:
         free_w, held_w = self.car.free_w, grip.held_w or 0.0
         return max(held_w, free_w if grip.is_loose else self.car.power_w or 0.0)
 
+    @property
+    def only_counted(self) -> tuple[CapNumber, ...]:
+        """Those whose room it uses without being bound by them: of events that others outrank."""
+        if self.caps == self.counted:
+            return ()
+        return tuple(cap for cap in self.counted if cap not in self.caps)
+
 
 @dataclass(frozen=True, slots=True)
 class Allotment:
@@ -64,7 +68,7 @@ class Allotment:
     `turn`, or `room` that others have not yet been confirmed to give up."""
 
     watts: float
-    cap: CapKey | None = None
+    cap: CapNumber | None = None
     waits: str = ""
 
 
@@ -83,10 +87,15 @@ def allocate(claimants: Sequence[Claimant], room: Room, *, rules: Rules, now: da
         (one for one in claimants if one.free_w is None),
         key=lambda one: _turn(one, rules.turn, now),
     )
-    if not held:
-        return Allotted({})
     left = _less(room, ((one.counted, one.free_w or 0.0) for one in free))
-    return _Round(held, left, rules, now).allotted()
+    stuck = [one for one in held if one.car.grip.is_stuck]
+    if not stuck:
+        return _Round(held, left, rules, now).allotted()
+    told = _Round(held, left, rules, now).told(stuck)
+    taken = ((one.counted, max(one.stuck_w, told[one.key].watts)) for one in stuck)
+    movable = [one for one in held if not one.car.grip.is_stuck]
+    allotted = _Round(movable, _less(left, taken), rules, now).allotted()
+    return Allotted(told | allotted.shares, allotted.again_at)
 
 
 class _Round:
@@ -95,50 +104,58 @@ class _Round:
     def __init__(
         self, claimants: Sequence[Claimant], room: Room, rules: Rules, now: datetime
     ) -> None:
-        self.rules, self.now = rules, now
-        stuck = [one for one in claimants if one.car.grip.is_stuck]
-        self.stuck = _fair(stuck and claimants, room)
-        self.movable = [one for one in claimants if not one.car.grip.is_stuck]
-        reserved = ((one.counted, max(one.stuck_w, self.stuck[one.key].watts)) for one in stuck)
-        self.room = _less(room, reserved)
-        self.stuck = {one.key: self.stuck[one.key] for one in stuck}
-        self.fair = _fair(self.movable, self.room)
+        self.claimants, self.room, self.rules, self.now = claimants, room, rules, now
+        self.fair = _fair(claimants, room)
         self.again: list[datetime] = []
 
     def allotted(self) -> Allotted:
         kept = self._worth_it()
         granted = self._safe(kept)
-        shares = {key: Allotment(share.watts, share.cap) for key, share in self.stuck.items()}
-        for one in self.movable:
-            fair, watts = self.fair[one.key], granted[one.key]
-            waits_turn = fair.watts == 0 and one.most_w > 0
-            waits = "turn" if waits_turn else "room" if watts < kept[one.key] - ROUNDING else ""
-            shares[one.key] = Allotment(watts, fair.cap, waits)
+        shares = {
+            one.key: Allotment(
+                granted[one.key], self.fair[one.key].cap, self._waits(one, kept, granted)
+            )
+            for one in self.claimants
+        }
         self._note_next_turn(shares)
         return Allotted(shares, min(self.again, default=None))
+
+    def told(self, stuck: Sequence[Claimant]) -> dict[int, Allotment]:
+        """What those that are stuck are told: their share as though they obeyed, yet no more
+        than they have, since nobody knows when they will act on it."""
+        kept = self._worth_it()
+        return {
+            one.key: Allotment(_no_raise(one, kept[one.key]), self.fair[one.key].cap)
+            for one in stuck
+        }
+
+    def _waits(self, one: Claimant, kept: Watts, granted: Watts) -> str:
+        if one.most_w > 0 and not self.fair[one.key].watts:
+            return "turn"
+        return "room" if granted[one.key] < kept[one.key] - ROUNDING else ""
 
     # --- worth it -------------------------------------------------------------------------
 
     def _worth_it(self) -> Watts:
         """Small changes are not made; what is not needed by others is left to whoever has it;
         newcomers are given what would be left over."""
-        kept = {one.key: self._kept(one) for one in self.movable}
+        kept = {one.key: self._kept(one) for one in self.claimants}
         self._reclaim(kept)
         newcomers = [
-            Claim(one.key, kept[one.key], one.most_w, one.caps)
-            for one in self.movable
-            if one.car.wanted_w is None and kept[one.key] > 0
+            Claim(one.key, kept[one.key], one.most_w, one.counted)
+            for one in self.claimants
+            if one.car.grip.wanted is None and kept[one.key] > 0
         ]
         if newcomers:
             mine = {claim.key for claim in newcomers}
-            others = ((one.counted, kept[one.key]) for one in self.movable if one.key not in mine)
+            others = ((one.counted, kept[one.key]) for one in self.claimants if one.key not in mine)
             shares = fill(newcomers, _less(self.room, others))
-            kept |= {key: _whole(share) for key, share in shares.items()}
+            kept |= {one.key: _granted(one, shares) for one in self.claimants if one.key in mine}
         return kept
 
     def _kept(self, one: Claimant) -> float:
         fair_w, now_w = self.fair[one.key].watts, one.car.wanted_w
-        if now_w is None or not now_w or not fair_w or now_w > one.most_w + ROUNDING:
+        if not one.caps or not now_w or not fair_w or now_w > one.most_w + ROUNDING:
             return fair_w
         if fair_w <= now_w + self.rules.dead_band_w:
             return now_w
@@ -150,18 +167,19 @@ class _Round:
         return fair_w
 
     def _reclaim(self, kept: Watts) -> None:
-        """Where that is too much, those who have most above their fair share come down to it."""
-        used = used_w((one.counted, kept[one.key]) for one in self.movable)
+        """Where that is too much, those who have most above their fair share come down to it,
+        also where they only count: what they do not use is nobody's by right."""
+        used = used_w((one.counted, kept[one.key]) for one in self.claimants)
         over = {cap for cap, watts in used.items() if watts > self.room[cap] + ROUNDING}
         if not over:
             return
         surplus = [
             (self.fair[one.key].watts - kept[one.key], one)
-            for one in self.movable
-            if kept[one.key] > self.fair[one.key].watts and not over.isdisjoint(one.caps)
+            for one in self.claimants
+            if kept[one.key] > self.fair[one.key].watts and not over.isdisjoint(one.counted)
         ]
         for less_w, one in sorted(surplus, key=lambda pair: (pair[0], pair[1].key)):
-            if any(used[cap] > self.room[cap] + ROUNDING for cap in one.caps):
+            if any(used[cap] > self.room[cap] + ROUNDING for cap in one.counted):
                 kept[one.key] += less_w
                 for cap in one.counted:
                     used[cap] += less_w
@@ -169,44 +187,58 @@ class _Round:
     # --- safe -----------------------------------------------------------------------------
 
     def _safe(self, kept: Watts) -> Watts:
-        """Who has less coming has it at once; who has more coming waits for the room."""
-        fresh = [one for one in self.movable if one.car.grip.held_w is None]
-        limited = [one for one in self.movable if one.car.grip.held_w is not None]
-        rising = [one for one in limited if kept[one.key] > _held(one) + ROUNDING]
+        """Who has less coming has it at once; who has more coming waits for the room. What no
+        cap binds waits for nobody, so it counts at what it will have."""
+        fresh = [one for one in self.claimants if one.car.grip.held_w is None]
+        limited = [one for one in self.claimants if one.car.grip.held_w is not None]
+        rising = [one for one in limited if one.caps and kept[one.key] > _held(one) + ROUNDING]
         granted = dict(kept)
         if fresh:
-            taken = [
-                *((one.counted, _held(one)) for one in limited),
-                *((_only_counted(one), kept[one.key]) for one in fresh),
-            ]
-            granted |= self._admitted_fresh(fresh, kept, _less(self.room, taken))
+            granted |= self._admitted_fresh(fresh, limited, kept)
         if rising:
-            ups = {one.key for one in rising}
-            taken = [
-                *((one.counted, one.in_force_w) for one in limited if one.key not in ups),
-                *((one.counted, max(one.car.full_w, granted[one.key])) for one in fresh),
-            ]
-            granted |= self._raised(rising, kept, _less(self.room, taken))
+            granted |= self._raised(rising, fresh, limited, granted)
         return granted
 
-    def _admitted_fresh(self, fresh: Sequence[Claimant], kept: Watts, room: Room) -> Watts:
+    def _admitted_fresh(
+        self, fresh: Sequence[Claimant], limited: Sequence[Claimant], kept: Watts
+    ) -> Watts:
         """Sessions without a limit, which is the most there is: they get one at once, and what
         the others are confirmed to leave."""
+        taken = [(one.caps, _held(one)) for one in limited]
+        taken += [(one.only_counted, max(_held(one), kept[one.key])) for one in limited]
+        taken += [(one.only_counted, kept[one.key]) for one in fresh]
+        room = _less(self.room, taken)
         claims = [
             Claim(one.key, min(one.least_w, kept[one.key]), kept[one.key], one.caps)
             for one in fresh
         ]
         shares = fill(admit(claims, room), room)
-        return {one.key: _whole(shares.get(one.key, NOTHING)) for one in fresh}
+        return {one.key: _granted(one, shares) for one in fresh}
 
-    def _raised(self, rising: Sequence[Claimant], kept: Watts, room: Room) -> Watts:
+    def _raised(
+        self,
+        rising: Sequence[Claimant],
+        fresh: Sequence[Claimant],
+        limited: Sequence[Claimant],
+        granted: Watts,
+    ) -> Watts:
+        """Nobody is raised before his first limit is confirmed: he may be drawing all there is."""
+        climbers = [one for one in rising if not one.car.grip.is_loose]
+        ups = {one.key for one in climbers}
+        still = [one for one in limited if one.key not in ups]
+        taken = [(one.caps, one.in_force_w) for one in still]
+        taken += [(one.only_counted, max(one.in_force_w, granted[one.key])) for one in still]
+        taken += [(one.only_counted, max(one.in_force_w, granted[one.key])) for one in climbers]
+        taken += [(one.counted, max(one.car.full_w, granted[one.key])) for one in fresh]
+        room = _less(self.room, taken)
         claims = [
-            Claim(one.key, max(one.least_w, _held(one)), kept[one.key], one.caps) for one in rising
+            Claim(one.key, max(one.least_w, _held(one)), granted[one.key], one.caps)
+            for one in climbers
         ]
         shares = fill(admit(claims, room), room)
-        return {
-            one.key: self._worth_raising(one, _whole(shares.get(one.key, NOTHING)), kept[one.key])
-            for one in rising
+        return {one.key: one.car.wanted_w or 0.0 for one in rising} | {
+            one.key: self._worth_raising(one, _granted(one, shares), granted[one.key])
+            for one in climbers
         }
 
     def _worth_raising(self, one: Claimant, watts: float, whole_w: float) -> float:
@@ -220,62 +252,64 @@ class _Round:
     def _note_next_turn(self, shares: Mapping[int, Allotment]) -> None:
         if not any(share.waits == "turn" for share in shares.values()):
             return
-        since = (
-            one.car.grip.running_since if shares[one.key].watts else one.car.grip.wanted_at
-            for one in self.movable
-        )
-        ends = [at + self.rules.turn for at in since if at is not None]
-        later = [end for end in ends if end > self.now]
-        self.again.append(min(later, default=self.now + self.rules.turn))
+        ends = [
+            _turn_ended_at(since, self.rules.turn, self.now) + self.rules.turn
+            for one in self.claimants
+            if shares[one.key].watts and (since := _running_since(one))
+        ]
+        self.again.append(min(ends, default=self.now + self.rules.turn))
 
 
 def _fair(claimants: Sequence[Claimant], room: Room) -> dict[int, Share]:
-    """Max-min fair shares, the highest priority first; of a standing capacity the others keep
-    theirs meanwhile. Claimants in the order of their turns."""
+    """Max-min fair shares, the highest priority first; of what they share with it, the others
+    keep theirs meanwhile. Claimants in the order of their turns."""
     left, found = dict(room), dict[int, Share]()
-    for rank in sorted({one.rank for one in claimants}):
-        claims = [
-            Claim(
-                one.key,
-                one.least_w,
-                one.ceiling_w,
-                one.caps if one.rank == rank else one.standing,
-            )
-            for one in claimants
-            if one.rank >= rank
-        ]
-        shares = fill(admit(claims, left), left)
-        for one in claimants:
+    claims = [
+        (one, Claim(one.key, one.least_w, one.ceiling_w, one.caps, one.turn_w)) for one in claimants
+    ]
+    while claims:
+        rank = min(one.rank for one, _ in claims)
+        shares = fill(admit((claim for _, claim in claims), left), left)
+        for one, _ in claims:
             if one.rank == rank:
                 share = shares.get(one.key, NOTHING)
-                found[one.key] = Share(_whole(share), share.cap or _waited_for(one, share))
+                watts = _whole(share.watts, one)
+                found[one.key] = Share(watts, _waited_for(one) if share is NOTHING else share.cap)
                 for cap in one.counted:
-                    left[cap] -= found[one.key].watts
+                    left[cap] -= watts
+        claims = [pair for pair in claims if pair[0].rank > rank]
     return found
 
 
-def _waited_for(one: Claimant, share: Share) -> CapKey | None:
-    return one.caps[0] if share is NOTHING and one.most_w > 0 else None
+def _waited_for(one: Claimant) -> CapNumber | None:
+    return one.caps[0] if one.most_w > 0 else None
 
 
-def _turn(one: Claimant, turn: timedelta, now: datetime) -> tuple[int, float, int]:
-    """Whose turn it is comes first; then who has waited for a whole turn, the longest first; then
-    who has had its turn, the one whose turn began last before the others; and at the end who has
-    come, or stopped, just now: nobody is stopped for him."""
-    grip, wanted_w = one.car.grip, one.car.wanted_w
-    if wanted_w is None:
-        return (3, now.timestamp(), one.key)
-    if not wanted_w:
-        since = grip.wanted_at or now
-        return (1 if now - since >= turn else 3, since.timestamp(), one.key)
-    since = grip.running_since or grip.wanted_at or now
-    if now - since < turn:
-        return (0, since.timestamp(), one.key)
-    return (2, -since.timestamp(), one.key)
+def _turn(one: Claimant, turn: timedelta, now: datetime) -> tuple[bool, float, bool, int]:
+    """Whose turn it is comes first. Then first come, first served: whoever waits came when it
+    was paused; whose turn has ended came then, and if nobody took it over has another one."""
+    grip = one.car.grip
+    waits = not (grip.wanted and grip.wanted.value)
+    if waits:
+        came_at = grip.wanted_at if grip.wanted and grip.wanted_at else now
+        return (True, came_at.timestamp(), True, one.key)
+    since = _running_since(one) or now
+    ended_at = _turn_ended_at(since, turn, now)
+    return (ended_at > since, ended_at.timestamp(), False, one.key)
 
 
-def _only_counted(one: Claimant) -> tuple[CapKey, ...]:
-    return tuple(cap for cap in one.counted if cap not in one.caps)
+def _running_since(one: Claimant) -> datetime | None:
+    return one.car.grip.running_since or one.car.grip.wanted_at
+
+
+def _turn_ended_at(since: datetime, turn: timedelta, now: datetime) -> datetime:
+    """When the last of the turns since then ended; in the first one, when it began."""
+    return since + turn * max(0, (now - since) // turn)
+
+
+def _no_raise(one: Claimant, watts: float) -> float:
+    now_w = one.car.wanted_w
+    return watts if now_w is None or not one.caps else min(watts, now_w)
 
 
 def _held(one: Claimant) -> float:
@@ -283,11 +317,18 @@ def _held(one: Claimant) -> float:
     return one.car.grip.held_w
 
 
-def _whole(share: Share) -> float:
-    """Whole watts, downwards: what is sent is never more than the share."""
-    return share.watts if share.cap is None else float(math.floor(share.watts + ROUNDING))
+def _granted(one: Claimant, shares: Mapping[int, Share]) -> float:
+    return _whole(shares.get(one.key, NOTHING).watts, one)
 
 
-def _less(room: Room, taken: Iterable[tuple[Sequence[CapKey], float]]) -> dict[CapKey, float]:
+def _whole(watts: float, one: Claimant) -> float:
+    """Whole watts, downwards: what is sent is never more than the share. Yet 6 A stay 6 A and
+    all stays all, which on some circuits are no whole watts."""
+    if watts <= one.least_w or watts >= one.most_w:
+        return watts
+    return max(one.least_w, float(math.floor(watts + ROUNDING)))
+
+
+def _less(room: Room, taken: Iterable[tuple[Sequence[CapNumber], float]]) -> dict[CapNumber, float]:
     used = used_w(taken)
     return {cap: watts - used.get(cap, 0.0) for cap, watts in room.items()}

@@ -97,7 +97,8 @@ def schedule(
             raise invalid(
                 f"intervals.{number}.starts_at", "overlaps the step before", code="overlap"
             )
-    ends_at = _end_of_all(starts[-1], ends[-1], ends_at, last=len(intervals) - 1)
+    _check_last(intervals, starts[-1], ends[-1], ends_at)
+    ends_at = ends[-1] or ends_at
     closed = [end or following for end, following in zip(ends, starts[1:], strict=False)]
     steps = [
         Step(start - starts_at, end - starts_at if end else None, interval.amount)
@@ -134,22 +135,26 @@ def _end_of(interval: Interval, start: datetime) -> datetime | None:
     return start + interval.duration if interval.duration else None
 
 
-def _end_of_all(
-    last_start: datetime, last_end: datetime | None, ends_at: datetime | None, *, last: int
-) -> datetime | None:
+def _check_last(
+    intervals: Sequence[Interval],
+    start: datetime,
+    end: datetime | None,
+    ends_at: datetime | None,
+) -> None:
     if ends_at is None:
-        return last_end
-    if last_start >= ends_at:
-        raise invalid(f"intervals.{last}", "begins when the event is over", code="outside_event")
-    if last_end is not None and last_end > ends_at:
-        raise invalid(f"intervals.{last}.duration", "leaves the event", code="outside_event")
-    if last_end is not None and last_end < ends_at:
+        return
+    place = f"intervals.{len(intervals) - 1}"
+    if start >= ends_at:
+        said = f"{place}.starts_at" if intervals[-1].starts_at else place
+        raise invalid(said, "begins when the event is over", code="outside_event")
+    if end is not None and end > ends_at:
+        raise invalid(f"{place}.duration", "leaves the event", code="outside_event")
+    if end is not None and end < ends_at:
         raise invalid(
-            f"intervals.{last}.duration",
+            f"{place}.duration",
             "ends before the event: leave it out, and the last step goes on to the end",
             code="outside_event",
         )
-    return ends_at
 
 
 def check_steps(steps: Sequence[Step], *, starts_at: datetime, ends_at: datetime | None) -> None:

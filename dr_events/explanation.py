@@ -76,12 +76,12 @@ def explain(session: Session, *, now: datetime) -> Explanation:
     plan = next(plan for plan in planned.plans if plan.session_id == session.id)
     car = cars[session.id]
     if plan.limit is None:
-        return Explanation(plan, _why_not(session, car))
+        return Explanation(plan, _why_not(session, car, orders))
     caps = _caps_of(car, planned, orders, capacities)
     return Explanation(plan, _why(plan, car, planned, orders, capacities), caps)
 
 
-def _why_not(session: Session, car: Car) -> str:
+def _why_not(session: Session, car: Car, orders: Mapping[EventId, Order]) -> str:
     lifting = " The limit it had is still being lifted." if session.may_be_limited else ""
     if car.exempt_reason:
         return f"No event limits it: {EXCUSES[car.exempt_reason]}{lifting}"
@@ -89,6 +89,10 @@ def _why_not(session: Session, car: Car) -> str:
     if excused:
         how = "it has opted out" if "opted_out" in excused else "an operator has exempted it"
         return f"No event limits it: {how}.{lifting}"
+    for part in car.parts:
+        if part.event_id in orders:
+            label = orders[part.event_id].label
+            return f"{label} orders nothing right now: it is between two steps.{lifting}"
     return f"No running event aims at it.{lifting}"
 
 

@@ -7,6 +7,7 @@ to answer for, in the budget of the year.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -74,7 +75,8 @@ def opt_out(event_id: UUID, data: Any, *, actor: Actor, now: datetime) -> OptedO
 
 def withdraw(event_id: UUID, opt_out_id: int, *, actor: Actor, now: datetime) -> OptOut:
     """Take back an opt-out: the event limits the session again. It stays on record, and in the
-    budget. Withdrawing it again changes nothing."""
+    budget. Withdrawing it again changes nothing. Raises Problem 404, or 409 for an event that is
+    over: whom it left alone stays as it was."""
     with transaction.atomic():
         found = (
             OptOut.objects.select_for_update(no_key=True)
@@ -85,11 +87,18 @@ def withdraw(event_id: UUID, opt_out_id: int, *, actor: Actor, now: datetime) ->
         if found is None:
             raise Problem(404, "not_found", f"The event has no opt-out {opt_out_id}.")
         if found.withdrawn_at is None:
+            _must_be_open(found.event)
             OptOut.objects.filter(pk=found.pk).update(withdrawn_at=now)
             _note("opt_out.withdrawn", found, actor, now)
             news.tell(_session_ids(found.type, found.value))
     found.refresh_from_db()
     return found
+
+
+def excused_from(event_id: UUID, session_ids: Iterable[int]) -> dict[int, str]:
+    """Which of these sessions the event leaves alone, or will once it has begun, and why."""
+    found = sql.rows(_EXCUSED_SESSIONS, {"event": event_id, "sessions": list(session_ids)})
+    return {row["id"]: row["excused"] for row in found if row["excused"]}
 
 
 def budget(budget_of: str, *, now: datetime) -> Budget:
@@ -107,9 +116,15 @@ def _open_event(event_id: UUID) -> Event:
     event = Event.objects.select_for_update(no_key=True).filter(pk=event_id).first()
     if event is None:
         raise Problem(404, "not_found", f"There is no event {event_id}.")
-    if event.is_over:
-        raise Problem(409, "event_over", f"The event is {event.status}: too late to leave it.")
+    _must_be_open(event)
     return event
+
+
+def _must_be_open(event: Event) -> None:
+    if event.is_over:
+        raise Problem(
+            409, "event_over", f"The event is {event.status}: too late to leave or rejoin it."
+        )
 
 
 def _present(event: Event, said: dict[str, Any]) -> OptOut | None:
@@ -130,6 +145,8 @@ def _budget_of(said: dict[str, Any]) -> str:
 
 
 def _must_have_budget(budget_of: str, now: datetime) -> None:
+    # Two at the same moment would both find the last one left.
+    sql.one_at_a_time(f"opt_outs:{budget_of}")
     spent = budget(budget_of, now=now)
     if spent.is_spent:
         raise Problem(
@@ -192,4 +209,13 @@ EXCUSED = """
                    ('session', session.external_id), ('chargestation', station.external_id),
                    ('site', site.external_id))
              ORDER BY opt.id LIMIT 1)
+"""
+
+_EXCUSED_SESSIONS = f"""
+    SELECT session.id, {EXCUSED} AS excused
+      FROM (SELECT %(event)s::uuid AS event_id) AS participation
+     CROSS JOIN chargers_session AS session
+      JOIN chargers_chargestation AS station ON station.id = session.chargestation_id
+      JOIN chargers_site AS site ON site.id = station.site_id
+     WHERE session.id = ANY(%(sessions)s)
 """

@@ -13,6 +13,8 @@ from dr_events.pacing import Pace
 
 EventId: TypeAlias = UUID
 SiteId: TypeAlias = int
+# An event (None: a site's standing capacity) and a site (None: the event as a whole).
+CapKey: TypeAlias = tuple[EventId | None, SiteId | None]
 LOWEST_RANK = 1 << 16
 
 

@@ -22,9 +22,8 @@ from datetime import datetime
 from chargers.electricity import ROUNDING, Limit, Unit
 from dr_events import allocation, demand, pacing, rulings
 from dr_events.allocation import Allotment, Claimant
-from dr_events.orders import Cap, Capacity, Car, EventId, Order, Rules, SiteId
+from dr_events.orders import Cap, Capacity, CapKey, Car, EventId, Order, Rules, SiteId
 from dr_events.rulings import Asked, Ruling
-from dr_events.sharing import CapKey
 
 DEFAULT_RULES = Rules()
 
@@ -91,13 +90,11 @@ def plan(
     claimants = [
         planning.claimant(car, said) for car, said in zip(cars, asked, strict=True) if said.counted
     ]
-    room = planning.room(claimants)
-    allotted = allocation.allocate(claimants, room, rules=rules, now=now)
-    plans = [
-        planning.plan_of(car, said, allotted.shares.get(car.session_id))
-        for car, said in zip(cars, asked, strict=True)
-    ]
-    caps = _states(room, claimants, allotted.shares)
+    room = [planning.cap_w(cap) for cap in planning.numbers]
+    allotted = allocation.allocate(claimants, dict(enumerate(room)), rules=rules, now=now)
+    plans = planning.plans(cars, asked, allotted.shares)
+    states = _states(room, claimants, allotted.shares)
+    caps = dict(zip(planning.numbers, states, strict=True))
     return _slowed(Planned(plans, caps, {}, allotted.again_at), cars, orders, now)
 
 
@@ -107,6 +104,7 @@ class _Planning:
     capacities: Mapping[SiteId, Capacity]
     rules: Rules
     now: datetime
+    numbers: dict[CapKey, int] = field(default_factory=dict)
 
     def asked_of(self, car: Car) -> Asked:
         asked = rulings.asked_of(self.orders, car)
@@ -117,31 +115,36 @@ class _Planning:
         return replace(asked, caps=caps, counted=(*asked.counted, standing))
 
     def claimant(self, car: Car, asked: Asked) -> Claimant:
-        most_w = min(car.full_w, asked.binding.limit_w) if asked.binding else car.full_w
+        binding = asked.binding
+        full_w = car.full_w
+        most_w = min(full_w, binding.limit_w) if binding else full_w
         least_w = min(rulings.least_w(car.circuit), most_w)
-        is_free = not asked.caps and asked.binding is None
         return Claimant(
+            key=car.session_id,
             car=car,
             rank=asked.rank,
             least_w=least_w,
             most_w=most_w,
-            ceiling_w=demand.ceiling_w(
-                car.metering,
-                least_w=least_w,
-                most_w=most_w,
-                settling=self.rules.settling,
-                now=self.now,
-            ),
-            caps=asked.caps,
-            standing=tuple(cap for cap in asked.caps if cap[0] is None),
-            counted=asked.counted,
-            free_w=car.free_w if is_free else None,
+            ceiling_w=self._ceiling_w(car, least_w, most_w) if asked.caps else most_w,
+            caps=self._numbered(asked.caps),
+            counted=self._numbered(asked.counted),
+            turn_w=rulings.turn_w(car.circuit),
+            free_w=None if asked.caps or binding else car.free_w,
         )
 
-    def room(self, claimants: Sequence[Claimant]) -> dict[CapKey, float]:
-        return {cap: self._cap_w(cap) for one in claimants for cap in one.counted}
+    def _ceiling_w(self, car: Car, least_w: float, most_w: float) -> float:
+        return demand.ceiling_w(
+            car.metering,
+            least_w=least_w,
+            most_w=most_w,
+            settling=self.rules.settling,
+            now=self.now,
+        )
 
-    def _cap_w(self, cap: CapKey) -> float:
+    def _numbered(self, caps: Sequence[CapKey]) -> tuple[int, ...]:
+        return tuple([self.numbers.setdefault(cap, len(self.numbers)) for cap in caps])
+
+    def cap_w(self, cap: CapKey) -> float:
         event_id, site_id = cap
         if event_id is None:
             assert site_id is not None
@@ -150,55 +153,72 @@ class _Planning:
         assert isinstance(ask, Cap)
         return ask.cap_w
 
-    def plan_of(self, car: Car, asked: Asked, share: Allotment | None) -> Plan:
-        if share is None or not asked.caps:
-            if asked.binding is None:
-                return Plan(car.session_id, None)
-            return self._plan(car, asked, asked.binding.limit, asked.binding.event_id)
-        if asked.binding and share.watts >= asked.binding.limit_w - ROUNDING:
-            return self._plan(car, asked, asked.binding.limit, asked.binding.event_id)
-        cap = share.cap or asked.caps[0]
-        limit = _as_limit(share.watts, car)
-        return replace(self._plan(car, asked, limit, cap[0]), cap=cap, waits=share.waits)
+    def plans(
+        self, cars: Sequence[Car], asked: Sequence[Asked], shares: Mapping[int, Allotment]
+    ) -> list[Plan]:
+        named = list(self.numbers)
+        return [
+            self._plan_of(car, said, shares.get(car.session_id), named)
+            for car, said in zip(cars, asked, strict=True)
+        ]
 
-    def _plan(self, car: Car, asked: Asked, limit: Limit, binding: EventId | None) -> Plan:
-        limit_w = car.circuit.watts(limit)
+    def _plan_of(
+        self, car: Car, asked: Asked, share: Allotment | None, named: Sequence[CapKey]
+    ) -> Plan:
+        binding = asked.binding
+        if share is None or not asked.caps:
+            if binding is None:
+                return Plan(car.session_id, None)
+            return self._plan(car, asked, binding.limit, binding.event_id)
+        if binding and share.watts >= binding.limit_w - ROUNDING:
+            return self._plan(car, asked, binding.limit, binding.event_id)
+        cap = asked.caps[0] if share.cap is None else named[share.cap]
+        return self._plan(car, asked, _as_limit(share.watts, car), cap[0], cap, share.waits)
+
+    def _plan(
+        self,
+        car: Car,
+        asked: Asked,
+        limit: Limit,
+        binding: EventId | None,
+        cap: CapKey | None = None,
+        waits: str = "",
+    ) -> Plan:
         order = self.orders.get(binding) if binding else None
         return Plan(
             session_id=car.session_id,
             limit=limit,
             binding=binding,
-            runners_up=tuple(one for one in asked.rulings if one.event_id != binding),
-            expected_relief_w=rulings.relief_w(car.power_w, limit_w),
+            runners_up=tuple([one for one in asked.rulings if one.event_id != binding]),
+            expected_relief_w=rulings.relief_w(car.power_w, car.circuit.watts(limit)),
             cause=order.label if order else self.capacities[car.site_id].label,
+            cap=cap,
+            waits=waits,
         )
 
 
 def _as_limit(watts: float, car: Car) -> Limit:
     """What it has already stays as it was said, in whichever unit."""
     wanted = car.grip.wanted
-    if wanted is not None and abs(car.circuit.watts(wanted) - watts) < 1:
+    if wanted is not None and -ROUNDING <= watts - car.circuit.watts(wanted) < 1:
         return wanted
     return Limit(Unit.POWER, math.floor(watts + ROUNDING))
 
 
 def _states(
-    room: Mapping[CapKey, float],
-    claimants: Sequence[Claimant],
-    shares: Mapping[int, Allotment],
-) -> dict[CapKey, CapState]:
-    states = {cap: [0, 0, 0.0, 0.0] for cap in room}
+    room: Sequence[float], claimants: Sequence[Claimant], shares: Mapping[int, Allotment]
+) -> list[CapState]:
+    cars, paused = [0] * len(room), [0] * len(room)
+    allowed_w, free_w = [0.0] * len(room), [0.0] * len(room)
     for one in claimants:
-        watts = shares[one.key].watts if one.free_w is None else one.free_w
         for cap in one.counted:
-            state = states[cap]
-            state[0] += 1
-            state[1] += one.free_w is None and watts == 0
-            state[2 if one.free_w is None else 3] += watts
-    return {
-        cap: CapState(room[cap], int(cars), int(paused), allowed_w, free_w)
-        for cap, (cars, paused, allowed_w, free_w) in states.items()
-    }
+            cars[cap] += 1
+            if one.free_w is not None:
+                free_w[cap] += one.free_w
+            else:
+                allowed_w[cap] += shares[one.key].watts
+                paused[cap] += not shares[one.key].watts
+    return [CapState(*state) for state in zip(room, cars, paused, allowed_w, free_w, strict=True)]
 
 
 def _slowed(

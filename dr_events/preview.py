@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from chargers.electricity import Unit, plain_number
-from dr_events import declarations, facts, planner, pools, scope
+from dr_events import declarations, facts, opt_outs, planner, pools, scope
 from dr_events.amounts import Amount, Kind
 from dr_events.declarations import Declaration
 from dr_events.facts import Facts
 from dr_events.models import Event
 from dr_events.orders import Order, Part
-from dr_events.planner import CapState, Plan
+from dr_events.planner import Plan
 
 MOST_SESSIONS_SHOWN = 1000
 
@@ -41,10 +41,28 @@ class Line:
         return self.plan.waits == "turn"
 
     @property
+    def expected_relief_w(self) -> float:
+        """Nothing is to be expected of who cannot be limited, or is by another event."""
+        return 0.0 if self.cannot else self.plan.expected_relief_w
+
+    @property
     def expected_w(self) -> float | None:
         if self.facts.power_w is None:
             return None
-        return self.facts.power_w - self.plan.expected_relief_w
+        return self.facts.power_w - self.expected_relief_w
+
+    @property
+    def can_be_held(self) -> bool:
+        """Whether it stays within what the plan gives it. Who does not answer does not."""
+        return self.is_limited and not self.facts.grip.is_stuck
+
+    @property
+    def allowed_w(self) -> float:
+        """What it counts for under a cap: its limit or, where it cannot be held, what it draws."""
+        car = self.facts.car(())
+        if self.can_be_held and self.plan.limit:
+            return min(car.circuit.watts(self.plan.limit), car.full_w)
+        return car.free_w if car.grip.is_loose else max(car.grip.held_w or 0.0, car.power_w or 0.0)
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -54,7 +72,7 @@ class Line:
             "power_w": self.facts.power_w,
             "wanted": self.plan.limit and self.plan.limit.as_json(),
             "expected_w": self.expected_w,
-            "expected_relief_w": 0.0 if self.cannot else self.plan.expected_relief_w,
+            "expected_relief_w": self.expected_relief_w,
             "limited_now_by": self.limited_now_by,
             "below_floor": self.below_floor,
             "cannot": self.cannot,
@@ -64,21 +82,32 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class CapLine:
-    """A cap that the order puts on its sessions: all together, or those of a site."""
+    """A cap that the order puts on its sessions, `lines`: on all together, or those of a site."""
 
     site: str
-    state: CapState
+    cap_w: float
+    lines: list[Line]
+
+    @property
+    def cannot_hold_w(self) -> float:
+        """The draw of those that cannot be held: exempt, opted out, offline, or not answering."""
+        return sum(line.allowed_w for line in self.lines if not line.can_be_held)
+
+    @property
+    def over_w(self) -> float:
+        """By how much it cannot be kept, though everybody else is paused."""
+        return max(0.0, self.cannot_hold_w - self.cap_w)
 
     def as_json(self) -> dict[str, Any]:
-        state = self.state
+        held = [line for line in self.lines if line.can_be_held]
         return {
             "site": self.site or None,
-            "cap_w": plain_number(state.cap_w),
-            "sessions": state.cars,
-            "paused": state.paused,
-            "allowed_w": state.allowed_w,
-            "cannot_hold_w": state.free_w,
-            "reachable": state.over_w == 0,
+            "cap_w": plain_number(self.cap_w),
+            "sessions": len(self.lines),
+            "paused": sum(line.allowed_w == 0 for line in held),
+            "allowed_w": sum(line.allowed_w for line in held),
+            "cannot_hold_w": self.cannot_hold_w,
+            "reachable": self.over_w == 0,
         }
 
 
@@ -96,7 +125,7 @@ class Preview:
 
     @property
     def expected_relief_w(self) -> float:
-        return sum(line.plan.expected_relief_w for line in self.lines if not line.cannot)
+        return sum(line.expected_relief_w for line in self.lines)
 
     @property
     def to_limit(self) -> int:
@@ -160,20 +189,29 @@ def of_event(
         ask=facts.ask_for(amount, reference_w=reference_w),
         pace=None,
     )
-    planned, known = _planned(order, session_ids, now)
+    excused = opt_outs.excused_from(order.event_id, session_ids)
+    planned, known = _planned(order, session_ids, excused, now)
     plans = {plan.session_id: plan for plan in planned.plans}
-    lines = [_line(known[id_], plans[id_], order) for id_ in session_ids if id_ in known]
-    sites = {found.site_id: found.site for found in known.values()}
-    caps = [
-        CapLine(sites[site_id] if site_id else "", state)
-        for (event_id, site_id), state in planned.caps.items()
-        if event_id == order.event_id
+    lines = [
+        _line(known[id_], plans[id_], order, excused.get(id_, ""))
+        for id_ in session_ids
+        if id_ in known
     ]
+    caps = _caps(planned, lines, order)
     return Preview(lines, [*warnings_for(targets), *_unreachable(caps, amount, reference_w)], caps)
 
 
+def _caps(planned: planner.Planned, lines: Sequence[Line], order: Order) -> list[CapLine]:
+    found = []
+    for (event_id, site_id), state in planned.caps.items():
+        if event_id == order.event_id:
+            under = [line for line in lines if site_id in (None, line.facts.site_id)]
+            found.append(CapLine(under[0].facts.site if site_id else "", state.cap_w, under))
+    return found
+
+
 def _planned(
-    order: Order, session_ids: Sequence[int], now: datetime
+    order: Order, session_ids: Sequence[int], excused: Mapping[int, str], now: datetime
 ) -> tuple[planner.Planned, dict[int, Facts]]:
     together = sorted({*pools.widened(session_ids), *pools.members_of(order.event_id)})
     in_scope = set(session_ids)
@@ -185,7 +223,8 @@ def _planned(
         others = [part for part in mine if part.event_id != order.event_id]
         if found.session_id in in_scope:
             before = [part for part in mine if part.event_id == order.event_id]
-            others += before or [Part(order.event_id, found.power_w)]
+            why = excused.get(found.session_id, "")
+            others += before or [Part(order.event_id, found.power_w, why)]
         cars.append(found.car(others))
     planned = planner.plan(
         {**facts.orders(now=now), order.event_id: order},
@@ -214,12 +253,12 @@ def _draft(declaration: Declaration, now: datetime) -> Event:
     )
 
 
-def _line(found: Facts, plan: Plan, order: Order) -> Line:
-    cannot = found.exempt_reason or ("" if found.online else "station_offline")
-    if not cannot and plan.limit is None and order.ask is not None:
-        cannot = "excused"
-    if not cannot and plan.binding != order.event_id:
-        cannot = "outranked"
+def _line(found: Facts, plan: Plan, order: Order, excused: str) -> Line:
+    cannot = found.exempt_reason or excused
+    if not cannot and not found.online:
+        cannot = "station_offline"
+    if not cannot and order.ask is not None and plan.binding != order.event_id:
+        cannot = "outranked" if plan.binding else "site_capacity"
     return Line(found, plan, found.wanted_cause, cannot, _unable(found))
 
 
@@ -238,11 +277,11 @@ def _unreachable(
 ) -> list[dict[str, str]]:
     warnings = relief_warnings(amount, reference_w)
     for cap in caps:
-        if cap.state.over_w > 0:
+        if cap.over_w > 0:
             where = f"At site {cap.site}" if cap.site else "In this scope"
             detail = (
-                f"{where} sessions that cannot be held draw {cap.state.free_w:,.0f} W, which is "
-                f"{cap.state.over_w:,.0f} W more than the cap of {cap.state.cap_w:,.0f} W."
+                f"{where} sessions that cannot be held draw {cap.cannot_hold_w:,.0f} W, which is "
+                f"{cap.over_w:,.0f} W more than the cap of {cap.cap_w:,.0f} W."
             )
             warnings.append({"code": "cap_unreachable", "detail": detail})
     return warnings
@@ -264,7 +303,11 @@ def relief_warnings(amount: Amount | None, reference_w: float | None) -> list[di
 def warnings_of(event: Event) -> list[dict[str, str]]:
     """What about a standing event may not be as it was meant."""
     targets = list(event.targets.values_list("type", "value"))
-    return [*warnings_for(targets), *relief_warnings(event.amount, event.reference_w)]
+    reference_w = event.reference_w
+    if reference_w is None and event.kind is Kind.RELIEF:
+        # Not started, or not planned yet: what it would be counted from now.
+        reference_w = scope.metered_w(scope.sessions_of(targets))
+    return [*warnings_for(targets), *relief_warnings(event.amount, reference_w)]
 
 
 def warnings_for(targets: Iterable[tuple[str, str]]) -> list[dict[str, str]]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from chargers.electricity import MINIMUM_AC_CURRENT_A, Circuit, Limit, Unit
 from dr_events.demand import IDLE_W
-from dr_events.orders import LOWEST_RANK, Cap, Car, Each, EventId, Order, Part, Percent
-from dr_events.sharing import CapKey
+from dr_events.orders import LOWEST_RANK, Cap, CapKey, Car, Each, EventId, Order, Part, Percent
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +39,10 @@ NOTHING_ASKED = Asked()
 
 def asked_of(orders: Mapping[EventId, Order], car: Car) -> Asked:
     """Of the orders that apply, the highest priority decides; among equals, every one of them."""
-    parts = [(orders[part.event_id], part) for part in car.parts if part.event_id in orders]
+    parts = [(order, part) for part in car.parts if (order := orders.get(part.event_id))]
     if not parts:
         return NOTHING_ASKED
-    counted = tuple(
-        cap_key(order, car) for order, part in parts if part.hold is None and _caps(order)
-    )
+    counted = tuple(cap_key(order, car) for order, part in parts if _caps(order, part))
     applying = [
         (order, part)
         for order, part in parts
@@ -53,13 +51,18 @@ def asked_of(orders: Mapping[EventId, Order], car: Car) -> Asked:
     if car.exempt_reason or not applying:
         return Asked(counted=counted)
     rank = min(order.rank for order, _ in applying)
-    each = [(order, part) for order, part in applying if part.hold is not None or not _caps(order)]
     ranked = sorted(
-        ((_ruling(order, part, car.circuit), order) for order, part in each), key=_importance
+        (
+            (_ruling(order, part, car.circuit), order)
+            for order, part in applying
+            if not _caps(order, part)
+        ),
+        key=_importance,
     )
     binding = ranked[0][0] if ranked and ranked[0][1].rank == rank else None
-    capping = [order for order, part in applying if part.hold is None and _caps(order)]
-    caps = tuple(cap_key(order, car) for order in capping if order.rank == rank)
+    caps = tuple(
+        cap_key(order, car) for order, part in applying if order.rank == rank and _caps(order, part)
+    )
     return Asked(rank, tuple(ruling for ruling, _ in ranked), binding, caps, counted)
 
 
@@ -69,8 +72,8 @@ def cap_key(order: Order, car: Car) -> CapKey:
     return (order.event_id, car.site_id if a_site else None)
 
 
-def _caps(order: Order) -> bool:
-    return isinstance(order.ask, Cap)
+def _caps(order: Order, part: Part) -> bool:
+    return part.hold is None and isinstance(order.ask, Cap)
 
 
 def _importance(one: tuple[Ruling, Order]) -> tuple[int, float, datetime, EventId]:
@@ -102,6 +105,8 @@ def _share_of_draw(percent: float, before_w: float | None, circuit: Circuit) -> 
     return Limit(Unit.POWER, (before_w or 0.0) * percent / 100)
 
 
+# A fleet has few kinds of circuits.
+@lru_cache(maxsize=1024)
 def floor_of(circuit: Circuit) -> Limit:
     """6 A: the least that AC can be held to, and what an idle car is left with on DC, too."""
     return circuit.in_unit(Limit(Unit.CURRENT, MINIMUM_AC_CURRENT_A), Unit.POWER)
@@ -110,6 +115,12 @@ def floor_of(circuit: Circuit) -> Limit:
 def least_w(circuit: Circuit) -> float:
     """The least a car on this circuit can be held to without a pause. DC has no such floor."""
     return 0.0 if circuit.is_dc else floor_of(circuit).value
+
+
+def turn_w(circuit: Circuit) -> float:
+    """What a DC car is worth a turn for, among AC cars whose floors could leave it nothing at
+    all: 6 A of one phase."""
+    return MINIMUM_AC_CURRENT_A * circuit.voltage_v if circuit.is_dc else 0.0
 
 
 def relief_w(power_w: float | None, limit_w: float) -> float:

@@ -57,13 +57,31 @@ class LimitShape(Strict):
             raise invalid("unit", "must be power: what sessions share is watts")
         if kind is Kind.PERCENT and value > 100:
             raise invalid("value", "is more than 100 percent", code="max_value")
-        most = MAX_CAP_W if kind.is_shared else MAX_LIMIT_W
-        most = MAX_LIMIT_A if attrs["unit"] == Unit.CURRENT else most
-        if value > most:
-            raise invalid(
-                "value", f"is more than any charger delivers ({most:,})", code="too_large"
-            )
+        _check_size(kind, attrs["unit"], value)
         return attrs
+
+
+def _check_size(kind: Kind, unit: str, value: float) -> None:
+    most, whose = MAX_LIMIT_W, "charger delivers"
+    if kind.is_shared:
+        most, whose = MAX_CAP_W, "substation feeds"
+    elif unit == Unit.CURRENT:
+        most = MAX_LIMIT_A
+    if value > most:
+        raise invalid("value", f"is more than any {whose} ({most:,})", code="too_large")
+
+
+class Steps(serializers.ListField):
+    """A list whose errors name a step as `invalid` does: intervals.1.limit.value."""
+
+    def run_child_validation(self, data: Any) -> Any:
+        try:
+            return super().run_child_validation(data)
+        except serializers.ValidationError as error:
+            by_step: Any = error.detail
+            raise serializers.ValidationError(
+                {str(number): detail for number, detail in by_step.items()}
+            ) from error
 
 
 class IntervalShape(Strict):
@@ -122,7 +140,7 @@ class EventShape(Strict):
     )
     duration = Duration(required=False, allow_null=True, help_text="Instead of ends_at.")
     limit = LimitShape(required=False, help_text="One for all of the event; or `intervals`.")
-    intervals = serializers.ListField(
+    intervals = Steps(
         child=IntervalShape(),
         required=False,
         allow_empty=False,

@@ -18,32 +18,31 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count, groupby
 from operator import attrgetter
-from typing import TypeAlias
-from uuid import UUID
+from typing import NamedTuple, TypeAlias
 
 from chargers.electricity import ROUNDING
 
-# An event (None: a site's standing capacity) and a site (None: the event as a whole).
-CapKey: TypeAlias = tuple[UUID | None, int | None]
-Room: TypeAlias = Mapping[CapKey, float]
+# Caps have numbers here: they are looked up many times a car, and an event's id is slow to hash.
+CapNumber: TypeAlias = int
+Room: TypeAlias = Mapping[CapNumber, float]
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """What a car asks of the caps it stands under: nothing, or from `least_w` to `most_w`."""
+class Claim(NamedTuple):
+    """What a car asks of the caps it stands under: nothing, or from `least_w` to `most_w`. Where
+    it needs no least, up to `turn_w` is kept free for it in its turn, lest floors take it all."""
 
     key: int
     least_w: float
     most_w: float
-    caps: tuple[CapKey, ...]
+    caps: tuple[CapNumber, ...]
+    turn_w: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
+class Share(NamedTuple):
     """What it gets, and the cap that keeps it from more; None where it needs no more."""
 
     watts: float
-    cap: CapKey | None = None
+    cap: CapNumber | None = None
 
 
 NOTHING = Share(0.0)
@@ -56,7 +55,7 @@ def admit(queue: Iterable[Claim], room: Room) -> list[Claim]:
     until it does, so that a car with a high floor is not passed over for ever by those with low
     ones. A floor that no cap of its could ever hold waits for nothing and stops nobody.
     """
-    left, closed, admitted = dict(room), set[CapKey](), []
+    left, closed, admitted = dict(room), set[CapNumber](), []
     for claim in queue:
         if claim.most_w <= 0 or not _could_ever_fit(claim, room):
             continue
@@ -65,8 +64,9 @@ def admit(queue: Iterable[Claim], room: Room) -> list[Claim]:
             if short or not closed.isdisjoint(claim.caps):
                 closed.update(short)
                 continue
+        takes_w = claim.least_w or max(0.0, min((claim.turn_w, *(left[cap] for cap in claim.caps))))
         for cap in claim.caps:
-            left[cap] -= claim.least_w
+            left[cap] -= takes_w
         admitted.append(claim)
     return admitted
 
@@ -108,7 +108,7 @@ class _Filling:
         self.entries = sorted(claims, key=attrgetter("least_w"))
         self.bounds = sorted(claims, key=attrgetter("most_w"))
         # Times at which a cap is full: never too late, perhaps too early, so looked at twice.
-        self.heap: list[tuple[float, int, CapKey]] = []
+        self.heap: list[tuple[float, int, CapNumber]] = []
         self.ties = count()
 
     def run(self) -> dict[int, Share]:
@@ -125,7 +125,7 @@ class _Filling:
             yield least_w, list(claims)
 
     def _enter(self, claims: list[Claim]) -> None:
-        touched: dict[CapKey, None] = {}
+        touched: dict[CapNumber, None] = {}
         for claim in claims:
             if claim.key in self.shares:
                 continue
@@ -138,7 +138,7 @@ class _Filling:
         for key in touched:
             self._watch(key)
 
-    def _watch(self, key: CapKey) -> None:
+    def _watch(self, key: CapNumber) -> None:
         heapq.heappush(self.heap, (self.caps[key].full_at(), next(self.ties), key))
 
     def _rise_to(self, level: float, bound: Claim | None, bounds: Iterator[Claim]) -> Claim | None:
@@ -155,7 +155,7 @@ class _Filling:
                 self._stop(bound, Share(bound.most_w))
                 bound = next(bounds, None)
 
-    def _fill_up(self, key: CapKey, level: float) -> None:
+    def _fill_up(self, key: CapNumber, level: float) -> None:
         cap = self.caps[key]
         if cap.full_at() > level + ROUNDING:
             if cap.growing:
@@ -178,9 +178,9 @@ class _Filling:
         self.growing.discard(claim.key)
 
 
-def used_w(shares: Iterable[tuple[Sequence[CapKey], float]]) -> dict[CapKey, float]:
+def used_w(shares: Iterable[tuple[Sequence[CapNumber], float]]) -> dict[CapNumber, float]:
     """What is used of each cap, from the caps of each car and its watts."""
-    used: defaultdict[CapKey, float] = defaultdict(float)
+    used: defaultdict[CapNumber, float] = defaultdict(float)
     for caps, watts in shares:
         for cap in caps:
             used[cap] += watts

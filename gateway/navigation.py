@@ -22,6 +22,13 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
                 "rule",
                 "dr_events.view_participation",
             ),
+            ("Opt-outs", "dr_events_optout_changelist", "block", "dr_events.view_optout"),
+            (
+                "Site capacities",
+                "dr_events_sitecapacity_changelist",
+                "solar_power",
+                "dr_events.view_sitecapacity",
+            ),
         ),
     ),
     (

@@ -227,6 +227,8 @@ SPECTACULAR_SETTINGS = {
         "BelowMinimum": "dr_events.models.BELOW_MINIMUM",
         "LimitKind": "dr_events.models.Event.LimitKind",
         "LimitUnit": "chargers.models.UNITS",
+        "OptOutKind": "dr_events.models.OptOut.Kind",
+        "OptOutType": "dr_events.models.OptOut.Type",
     },
 }
 

@@ -43,6 +43,12 @@ class Api:
     def patch(self, path: str, body: Any) -> Any:
         return self._send("patch", path, body, {})
 
+    def put(self, path: str, body: Any) -> Any:
+        return self._send("put", path, body, {})
+
+    def delete(self, path: str) -> Any:
+        return self._client.delete(f"/api/v1/{path}", headers=self._headers())
+
     def _send(self, method: str, path: str, body: Any, headers: dict[str, str]) -> Any:
         return getattr(self._client, method)(
             f"/api/v1/{path}",

@@ -84,7 +84,7 @@ class SiteAdmin(SiteImportMixin, OwnFieldsAdmin):
         ("feeder", FieldTextFilter),
     )
     search_fields = ("name", "external_id", "address", "grid_zone", "substation", "feeder")
-    fieldsets = (
+    fieldsets: Any = (
         ("Place in the grid", {"fields": ("grid_zone", "substation", "feeder", "voltage_v")}),
         EXEMPTION,
         (

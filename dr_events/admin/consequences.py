@@ -1,4 +1,4 @@
-"""What amending or ending an event would do, without doing it."""
+"""What amending or ending an event, or leaving it, would do, without doing it."""
 
 from __future__ import annotations
 
@@ -10,16 +10,20 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Sum
 
 from chargers import sql
 from chargers.audit import Actor
+from chargers.models import Session
 from chargers.wording import limit_text
-from dr_events import facts, intake, planner, pools, preview, scope
+from dr_events import facts, intake, opt_outs, planner, pools, preview, scope
 from dr_events.amounts import Amount
-from dr_events.models import Event, Participation
+from dr_events.models import Event, OptOut, Participation
+from dr_events.opt_outs import Budget
 from dr_events.orders import Order
 from dr_events.planner import Plan
 from dr_events.preview import Preview
+from dr_events.timeline import Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,8 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Amendment:
-    """What an amendment would make of an event, whom it would then limit, whom let go."""
+    """What an amendment would make of an event, whom it would then limit, whom let go. `amount`
+    is what it orders now, or first; None between two steps."""
 
     before: dict[str, Any]
     after: dict[str, Any]
@@ -42,10 +47,35 @@ class Amendment:
     targets: list[tuple[str, str]]
     seen: Preview
     released: Release
+    amount: Amount | None
+    steps: list[Step]
 
     @property
-    def changes(self) -> list[str]:
-        return [name for name, value in self.after.items() if value != self.before[name]]
+    def amounts(self) -> list[Amount]:
+        """All that it orders in the course of time."""
+        return [step.amount for step in self.steps] or [self.event.amount]
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """Taking something out of an event: the `sessions` charging there that it aims at, drawing
+    `power_w` together, what letting go of them does, and whose budget is charged."""
+
+    event: Event
+    opt_out: OptOut
+    sessions: int
+    power_w: float
+    released: Release
+    budget: Budget
+
+
+@dataclass(frozen=True, slots=True)
+class Returning:
+    """Withdrawing an opt-out: the `sessions` that the event aims at again, so many to be
+    `limited` by it."""
+
+    sessions: int
+    limited: int
 
 
 _LIMITED = "SELECT id FROM chargers_session WHERE may_be_limited AND id = ANY(%s)"
@@ -64,16 +94,56 @@ def of_amending(event_id: UUID, data: Any, *, actor: Actor, now: datetime) -> Am
         targets = list(event.targets.values_list("type", "value"))
         aimed_at = set(scope.sessions_of(targets))
         leaving = [id_ for id_ in _taking_part(event.id) if id_ not in aimed_at]
+        amount = _amount(event, now)
         amendment = Amendment(
             before=before,
             after=intake.content_of(event),
             event=event,
             targets=targets,
-            seen=preview.of_event(event, _amount(event, now), targets, now=now),
+            seen=preview.of_event(event, amount, targets, now=now),
             released=_release(event.id, leaving, now),
+            amount=amount,
+            steps=event.steps,
         )
         transaction.set_rollback(True)
     return amendment
+
+
+def of_opting_out(event_id: UUID, data: Any, *, actor: Actor, now: datetime) -> Leaving:
+    """Opt out, look, undo. Raises as opt_outs.opt_out does."""
+    with transaction.atomic():
+        opted = opt_outs.opt_out(event_id, data, actor=actor, now=now).opt_out
+        event = opted.event
+        there = _aimed_at(event, opted)
+        power = Session.objects.filter(pk__in=there).aggregate(w=Sum("power_w"))
+        running = set(_taking_part(event_id))
+        leaving = Leaving(
+            event=event,
+            opt_out=opted,
+            sessions=len(there),
+            power_w=power["w"] or 0.0,
+            released=_release(event_id, [id_ for id_ in there if id_ in running], now),
+            budget=opt_outs.budget(opted.budget_of, now=now),
+        )
+        transaction.set_rollback(True)
+    return leaving
+
+
+def of_withdrawing(opted: OptOut, *, actor: Actor, now: datetime) -> Returning:
+    """Withdraw, look, undo."""
+    with transaction.atomic():
+        opt_outs.withdraw(opted.event_id, opted.pk, actor=actor, now=now)
+        there = _aimed_at(opted.event, opted)
+        plans = _plans_under(facts.orders(now=now), there, now)
+        limited = [plan for plan in plans if plan.limit and plan.binding == opted.event_id]
+        transaction.set_rollback(True)
+    return Returning(len(there), len(limited))
+
+
+def _aimed_at(event: Event, opted: OptOut) -> list[int]:
+    """The sessions charging in what was opted out that the event aims at."""
+    aimed_at = scope.sessions_of(list(event.targets.values_list("type", "value")))
+    return sorted(set(aimed_at) & set(scope.sessions_of([(opted.type, opted.value)])))
 
 
 def _taking_part(event_id: UUID) -> list[int]:

@@ -26,11 +26,12 @@ from chargers.admin.parts import (
     label,
     moment_column,
     state_column,
-    unbroken,
     value_column,
     yes_no_column,
 )
 from dr_events import figures
+from dr_events.admin.forms import KIND_WORDS
+from dr_events.admin.leaving import OptOuts
 from dr_events.admin.orders import Orders
 from dr_events.admin.standing import (
     STATUS_COLOURS,
@@ -45,6 +46,7 @@ from dr_events.admin.words import (
     progress_text,
     scope_text,
     short_order_text,
+    slope_text,
 )
 from dr_events.figures import Counts
 from dr_events.models import Event, EventTarget
@@ -84,13 +86,13 @@ class TargetInline(ReadOnlyInline):
 
 
 @admin.register(Event)
-class EventAdmin(Orders, ReadOnlyAdmin):
+class EventAdmin(Orders, OptOuts, ReadOnlyAdmin):
     """Events are declared, amended, ended and cancelled, never edited or deleted."""
 
     list_display = (
         column("name_text", "name", _name, ordering="name"),
         state_column("status", STATUS_COLOURS),
-        column("limit_words", "limit", lambda event: unbroken(short_order_text(event.amount))),
+        column("limit_words", "limit", lambda event: short_order_text(event.amount, event.steps)),
         column("scope", "scope", _scope),
         moment_column("starts_at", "starts"),
         moment_column("ends_at", "ends"),
@@ -118,6 +120,8 @@ class EventAdmin(Orders, ReadOnlyAdmin):
                     column("priority_words", "priority", lambda e: priority_text(e.priority)),
                     value_column("below_minimum", "a limit below 6 A becomes", below_minimum_text),
                     yes_no_column("test", "drill"),
+                    value_column("limit_kind", "kind of limit", KIND_WORDS.__getitem__),
+                    column("comes_back", "power comes back", lambda e: slope_text(e) or "at once"),
                     "declared_by",
                     moment_column("declared_at"),
                 )
@@ -156,6 +160,7 @@ class EventAdmin(Orders, ReadOnlyAdmin):
         return {
             **standing_of(event, now=timezone.now()),
             "operations": operations_of(event) if may_operate else [],
+            "may_leave": may_operate and not event.is_over,
             "reports": reports_of(event) if may_export else [],
         }
 

@@ -1,11 +1,12 @@
 """The forms that declare and amend an event. They read HTML; what may be declared is decided by
-`declarations`, whose errors `form_errors` puts at the fields they belong to."""
+`declarations`, whose errors `form_errors` puts at the fields they belong to. Scope and steps are
+rows of their own (`form_rows`); an `order_sheets.OrderSheet` has all of them together."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
 import isodate
 from django import forms
@@ -21,11 +22,42 @@ from unfold.widgets import (
     UnfoldBooleanWidget,
 )
 
-from chargers.electricity import plain_number
-from dr_events.models import Event, EventTarget
+from chargers.electricity import Unit, plain_number
+from dr_events.admin.form_rows import duration_of, minutes_of
+from dr_events.amounts import Kind
+from dr_events.models import Event
 
-# Django reads at most 1,000 fields of a form; an event of more targets is amended by REST.
-MOST_TARGET_ROWS = 300
+MOST_RANDOM_MINUTES = 24 * 60
+KINDS = [
+    (Kind.PER_SESSION, "for each session"),
+    (Kind.PERCENT, "in percent of each session's draw"),
+    (Kind.PER_SITE, "for each site together"),
+    (Kind.PER_EVENT, "for all sessions together"),
+    (Kind.RELIEF, "so much less than at the start, all together"),
+]
+KIND_WORDS = {str(kind): text for kind, text in KINDS}
+# What the value is of, and what it does; for one or several kinds.
+KIND_HELPS = [
+    (
+        Kind.PER_SESSION.value,
+        "0 pauses charging. At 230 V, 16 A is 3,680 W on one phase, 11,040 W on three.",
+    ),
+    (
+        Kind.PERCENT.value,
+        "Percent of what each session drew when it came into the event. 0 pauses charging.",
+    ),
+    (
+        f"{Kind.PER_SITE.value}|{Kind.PER_EVENT.value}",
+        (
+            "Watts for all of them together, shared fairly. Where there are not 6 A for everyone, "
+            "they take turns. 0 pauses charging."
+        ),
+    ),
+    (
+        Kind.RELIEF.value,
+        "Watts less than what the scope draws when the event starts. 0 leaves that draw as it is.",
+    ),
+]
 DURATIONS = [
     ("PT15M", "15 minutes"),
     ("PT30M", "30 minutes"),
@@ -79,10 +111,9 @@ class OrderForm(forms.Form):
         widget=UnfoldAdminExpandableTextareaWidget,
         help_text="For whoever reads the report later.",
     )
+    limit_kind = _choice("The limit is", KINDS, Kind.PER_SESSION)
     limit_value = forms.FloatField(
-        label="Limit for each session",
-        widget=UnfoldAdminDecimalFieldWidget,
-        help_text="0 pauses charging. At 230 V, 16 A is 3,680 W on one phase, 11,040 W on three.",
+        label="Limit", required=False, widget=UnfoldAdminDecimalFieldWidget
     )
     limit_unit = _choice(
         "Unit", [("power", "watts (W)"), ("current", "amperes a phase (A)")], "power"
@@ -98,6 +129,32 @@ class OrderForm(forms.Form):
         widget=UnfoldAdminIntegerFieldWidget,
         help_text="0 is the highest; empty is the lowest.",
     )
+    randomize_start = forms.FloatField(
+        label="Random start (minutes)",
+        required=False,
+        min_value=-MOST_RANDOM_MINUTES,
+        max_value=MOST_RANDOM_MINUTES,
+        widget=UnfoldAdminDecimalFieldWidget,
+        help_text="Each session starts by chance within so long after the start, or before it "
+        "where this is negative, such as -5. Empty: all at once.",
+    )
+    restore = _radio(
+        "Power comes back", [("at_once", "at once"), ("slope", "as a slope")], "at_once"
+    )
+    restore_rate = forms.FloatField(
+        label="At most (kW a minute)",
+        required=False,
+        widget=UnfoldAdminDecimalFieldWidget,
+        help_text="All sessions together.",
+    )
+    restore_random = forms.FloatField(
+        label="By chance slower (%)",
+        required=False,
+        min_value=0,
+        max_value=100,
+        widget=UnfoldAdminDecimalFieldWidget,
+        help_text="Up to so much, each step anew.",
+    )
     end = _radio(
         "Ends", [("for", "after"), ("at", "at a time"), ("open", "when somebody ends it")], "for"
     )
@@ -107,6 +164,10 @@ class OrderForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
         self.needs_time("end", "ends_at", "Say when, or choose another end.")
+        is_slope = self.cleaned_data.get("restore") == "slope"
+        has_rate = self.cleaned_data.get("restore_rate") is not None
+        if is_slope and not has_rate and "restore_rate" not in self.errors:
+            self.add_error("restore_rate", "Say how much a minute, or let it come at once.")
         return data
 
     def needs_time(self, choice: str, field: str, message: str) -> None:
@@ -115,13 +176,40 @@ class OrderForm(forms.Form):
         if is_chosen and not self.cleaned_data.get(field) and field not in self.errors:
             self.add_error(field, message)
 
+    kind_helps = KIND_HELPS
+    # Percentages become limits of this unit.
+    percent_unit: str = Unit.POWER
+
+    @property
+    def kind(self) -> str | None:
+        return self.cleaned_data.get("limit_kind")
+
+    @property
+    def unit(self) -> str | None:
+        """Amperes are for single sessions: what several share is watts."""
+        match self.kind:
+            case Kind.PER_SESSION:
+                return self.cleaned_data.get("limit_unit")
+            case Kind.PERCENT:
+                return self.percent_unit
+            case _:
+                return Unit.POWER
+
     @property
     def limit(self) -> dict[str, Any]:
-        return {
-            "kind": Event.LimitKind.PER_SESSION,
-            "unit": self.cleaned_data.get("limit_unit"),
-            "value": self.cleaned_data.get("limit_value"),
-        }
+        value = self.cleaned_data.get("limit_value")
+        return {"kind": self.kind, "unit": self.unit, "value": value}
+
+    @property
+    def restored(self) -> dict[str, float] | None:
+        """The slope on which power comes back."""
+        rate_kw, percent = (
+            self.cleaned_data.get(name) for name in ("restore_rate", "restore_random")
+        )
+        if self.cleaned_data.get("restore") != "slope" or rate_kw is None:
+            return None
+        rate_w, share = round(rate_kw * 1000, 3), round((percent or 0) / 100, 6)
+        return {"rate_w_per_min": rate_w, "random_share": share}
 
 
 class DeclareForm(OrderForm):
@@ -147,8 +235,8 @@ class DeclareForm(OrderForm):
         return data
 
     def declaration(self) -> dict[str, Any]:
-        """As `POST /api/v1/events/` takes it, but for the targets. What the form has found wrong
-        already is None: then it is asked only for what else is."""
+        """As `POST /api/v1/events/` takes it, but for limit and targets. What the form has found
+        wrong already is None: then it is asked only for what else is."""
         said = self.cleaned_data.get
         return {
             "name": said("name"),
@@ -159,8 +247,9 @@ class DeclareForm(OrderForm):
             "starts_at": _iso(said("starts_at")) if said("start") == "at" else None,
             "duration": said("duration") if said("end") == "for" else None,
             "ends_at": _iso(said("ends_at")) if said("end") == "at" else None,
-            "limit": self.limit,
             "below_minimum": said("below_minimum"),
+            "randomize_start": duration_of(said("randomize_start")),
+            "restore": self.restored,
         }
 
 
@@ -178,19 +267,24 @@ class AmendForm(OrderForm):
             ("for", "after, counted from now"),
             ("open", "when somebody ends it"),
         ]
+        if event.kind is Kind.PERCENT:
+            self.percent_unit = event.limit_unit
         if event.status != Event.Status.SCHEDULED:
-            del self.fields["starts_at"]
+            del self.fields["starts_at"], self.fields["randomize_start"]
 
     def amendment(self, *, now: datetime) -> dict[str, Any]:
-        """As `PATCH /api/v1/events/{id}/` takes it: only what differs, but for the targets."""
+        """As `PATCH /api/v1/events/{id}/` takes it: only what differs, but for limit and
+        targets."""
         data, changed = self.cleaned_data, set(self.changed_data)
         told: dict[str, Any] = {
             name: data[name]
             for name in ("name", "reason", "priority", "below_minimum")
             if name in changed
         }
-        if changed & {"limit_value", "limit_unit"}:
-            told["limit"] = self.limit
+        if "randomize_start" in changed:
+            told["randomize_start"] = duration_of(data["randomize_start"])
+        if changed & {"restore", "restore_rate", "restore_random"}:
+            told["restore"] = self.restored
         if "starts_at" in changed:
             told["starts_at"] = _iso(data["starts_at"])
         if changed & {"end", "ends_at"} or data["end"] == "for":
@@ -213,10 +307,13 @@ def initial_of(event: Event) -> dict[str, Any]:
     return {
         "name": event.name,
         "reason": event.reason,
-        "limit_value": plain_number(event.limit_value),
+        "limit_kind": event.limit_kind,
+        "limit_value": None if event.steps else plain_number(event.limit_value),
         "limit_unit": event.limit_unit,
         "below_minimum": event.below_minimum,
         "priority": event.priority,
+        "randomize_start": minutes_of(event.randomize_start) or None,
+        **_initial_of_restore(event),
         "starts_at": event.starts_at,
         "end": "at" if event.ends_at else "open",
         "duration": "PT30M",
@@ -225,75 +322,18 @@ def initial_of(event: Event) -> dict[str, Any]:
     }
 
 
+def _initial_of_restore(event: Event) -> dict[str, Any]:
+    if event.restore_w_per_min is None:
+        return {"restore": "at_once"}
+    return {
+        "restore": "slope",
+        "restore_rate": plain_number(event.restore_w_per_min / 1000),
+        "restore_random": plain_number(round(event.restore_random_share * 100, 4)),
+    }
+
+
 def _iso(time: datetime | None) -> str | None:
     return time.isoformat() if time else None
-
-
-class TargetForm(forms.Form):
-    """One row of the scope; an empty one means nothing."""
-
-    type = forms.ChoiceField(
-        required=False,
-        choices=[("", "Choose…"), *EventTarget.Type.choices],
-        widget=UnfoldAdminSelectWidget({"data-target-type": "", "aria-label": "Type of target"}),
-    )
-    value = forms.CharField(
-        required=False,
-        max_length=64,
-        widget=UnfoldAdminTextInputWidget(
-            {
-                "data-target-value": "",
-                "aria-label": "Name or eDRV id",
-                "placeholder": "Name or eDRV id",
-                "autocomplete": "off",
-            }
-        ),
-    )
-
-    def clean(self) -> dict[str, Any]:
-        data = super().clean() or {}
-        if data.get("value") and not data.get("type"):
-            self.add_error("type", "Say what this is.")
-        return data
-
-    @property
-    def is_empty(self) -> bool:
-        return not self.cleaned_data.get("type")
-
-    @property
-    def target(self) -> dict[str, Any]:
-        return {"type": self.cleaned_data["type"], "value": self.cleaned_data.get("value") or None}
-
-
-class Targets(forms.BaseFormSet):  # type: ignore[type-arg]
-    """The scope. `problems` are those of no single row."""
-
-    def __init__(self, data: Any = None, *, initial: Any = None) -> None:
-        super().__init__(data, prefix="targets", initial=initial)
-        self.problems: list[str] = []
-
-    @property
-    def used(self) -> list[TargetForm]:
-        return [row for row in self.forms if not row.is_empty]
-
-    def clean(self) -> None:
-        if not any(self.errors) and not self.used:
-            raise forms.ValidationError("Name at least one target.")
-
-    def as_json(self) -> list[dict[str, Any]]:
-        return [row.target for row in self.used]
-
-
-TargetRows = cast(
-    type[Targets],
-    forms.formset_factory(
-        TargetForm,
-        formset=Targets,
-        extra=1,
-        max_num=MOST_TARGET_ROWS,
-        absolute_max=MOST_TARGET_ROWS,
-    ),
-)
 
 
 def zone_text() -> str:

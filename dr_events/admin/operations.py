@@ -1,5 +1,5 @@
-"""Ending, cancelling and exporting an event from the admin. What it will do is said in plain
-words first; it is done by `intake`, the one door. Declaring and amending are in `orders`."""
+"""Ending, cancelling, restoring and exporting an event from the admin. What it will do is said in
+plain words first; it is done by `intake`, the one door. Declaring and amending are in `orders`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from chargers.admin.parts import actor_of, change_url
 from chargers.problems import Problem
 from dr_events import downloads, intake, reports
 from dr_events.admin import consequences
-from dr_events.admin.words import release_effects
+from dr_events.admin.standing import is_on_a_slope
+from dr_events.admin.words import release_effects, slope_text
 from dr_events.models import Event
 
 STOPPED = {
@@ -27,6 +28,7 @@ STOPPED = {
     Event.Status.COMPLETED: "is completed: no limit of it is left",
     Event.Status.CANCELLED: "is cancelled",
 }
+RESTORE_PAGE = "admin/dr_events/event/restore_confirm.html"
 STOP_PAGE = "admin/dr_events/event/stop_confirm.html"
 
 
@@ -47,6 +49,7 @@ class Operations:
         views = {
             "end": ("<uuid:event_id>/end/", self.end_view),
             "cancel": ("<uuid:event_id>/cancel/", self.cancel_view),
+            "restore": ("<uuid:event_id>/restore/", self.restore_view),
             "report": ("<uuid:event_id>/report/<str:format_>/", require_POST(self.report_view)),
         }
         urls = [self.operation_url(name, route, view) for name, (route, view) in views.items()]
@@ -92,8 +95,36 @@ class Operations:
             "event": event,
             "verb": verb,
             "effects": release_effects(consequences.of_ending(event, now=timezone.now())),
+            "slope": slope_text(event),
         }
         return self.page(request, STOP_PAGE, context)
+
+    def restore_view(self, request: HttpRequest, event_id: UUID) -> HttpResponse:
+        """Give all power back now, whatever slope was ordered."""
+        self.must_operate(request)
+        event = get_object_or_404(Event, pk=event_id)
+        if request.method != "POST":
+            return self._restore_page(request, event)
+        try:
+            intake.restore_at_once(event.pk, actor=actor_of(request), now=timezone.now())
+        except Problem as problem:
+            return refused(request, event, problem.detail)
+        messages.success(request, f"“{event}” gives all power back now.")
+        return redirect(change_url(event))
+
+    def _restore_page(self, request: HttpRequest, event: Event) -> HttpResponse:
+        if event.status != Event.Status.RESTORING:
+            why = "end it first" if not event.is_over else "nothing is left to restore"
+            return refused(request, event, f"The event is {event.status}: {why}.")
+        if not is_on_a_slope(event):
+            return refused(request, event, "All its power comes back at once already.")
+        context = {
+            "title": f"Restore all of “{event}” now?",
+            "event": event,
+            "slope": slope_text(event),
+            "effects": release_effects(consequences.of_ending(event, now=timezone.now())),
+        }
+        return self.page(request, RESTORE_PAGE, context)
 
     def report_view(
         self, request: HttpRequest, event_id: UUID, format_: str

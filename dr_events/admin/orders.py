@@ -22,16 +22,16 @@ from chargers.problems import Problem
 from dr_events import declarations, intake, preview
 from dr_events.admin import consequences
 from dr_events.admin.form_errors import place_errors
-from dr_events.admin.forms import (
-    MOST_TARGET_ROWS,
-    AmendForm,
-    DeclareForm,
-    TargetRows,
-    Targets,
-    zone_text,
-)
+from dr_events.admin.forms import AmendForm, DeclareForm, zone_text
 from dr_events.admin.operations import Operations, refused
-from dr_events.admin.suggestions import fleet_gap, hints_for, known_targets, names_of
+from dr_events.admin.order_sheets import (
+    OrderSheet,
+    amendment,
+    declaration,
+    new_sheet,
+    sheet_of,
+)
+from dr_events.admin.suggestions import cap_rows, fleet_gap, hints_for, known_targets, names_of
 from dr_events.admin.terms import changed_terms, declared_terms
 from dr_events.admin.words import effects, release_effects
 from dr_events.models import Event
@@ -56,21 +56,22 @@ class Orders(Operations):
     ) -> HttpResponse:
         """Declare an event."""
         self.must_operate(request)
+        sheet = new_sheet(request)
         if request.method != "POST":
-            return self._form_page(request, DeclareForm(), TargetRows(), key=uuid.uuid4().hex)
-        form, targets, key = DeclareForm(request.POST), TargetRows(request.POST), _key_of(request)
-        is_ready, now = _are_ready(request, form, targets), timezone.now()
-        data = {**form.declaration(), "targets": targets.as_json()}
+            return self._form_page(request, sheet, key=uuid.uuid4().hex)
+        key, now = _key_of(request), timezone.now()
+        is_ready = sheet.is_valid() and request.POST.get("step") != "edit"
+        data = declaration(sheet)
         try:
             if is_ready:
                 return self._declare_or_confirm(request, data, key, now)
             declarations.read_new(data, now=now)
         except ValidationError as error:
-            place_errors(form, targets, error.detail)
+            place_errors(sheet, error.detail)
         except Problem as problem:
-            _place_problem(form, problem)
+            _place_problem(sheet.form, problem)
             key = uuid.uuid4().hex
-        return self._form_page(request, form, targets, key=key)
+        return self._form_page(request, sheet, key=key)
 
     def _declare_or_confirm(
         self, request: HttpRequest, data: dict[str, Any], key: str, now: datetime
@@ -86,16 +87,18 @@ class Orders(Operations):
         self, request: HttpRequest, data: dict[str, Any], now: datetime
     ) -> HttpResponse:
         seen = preview.preview(data, now=now)
-        declaration = declarations.read_new(data, now=now)
+        declared = declarations.read_new(data, now=now)
+        amounts = [interval.amount for interval in declared.intervals] or [declared.amount]
         context = {
-            "title": f"Declare “{declaration.name}”?",
-            "terms": declared_terms(declaration, now=now),
-            "effects": effects(seen, declaration.amount),
-            "is_later": declaration.starts_at is not None and declaration.starts_at > now,
-            "is_pause": declaration.amount.is_pause,
+            "title": f"Declare “{declared.name}”?",
+            "terms": declared_terms(declared, now=now),
+            "effects": effects(seen, declared.amount),
+            "is_later": declared.starts_at is not None and declared.starts_at > now,
+            "has_steps": len(amounts) > 1,
+            "is_pause": any(amount.is_pause for amount in amounts),
             "confirm_label": "Declare event",
             "leave_label": "Do not declare it",
-            "hints": hints_for(declaration.targets),
+            "hints": hints_for(declared.targets),
         }
         return self._confirm_page(request, seen, context)
 
@@ -107,30 +110,30 @@ class Orders(Operations):
         event = get_object_or_404(Event, pk=event_id)
         if event.is_over:
             return refused(request, event, f"The event is {event.status}: too late to amend it.")
+        sheet = sheet_of(event, request)
         if request.method != "POST":
-            return self._form_page(request, AmendForm(event=event), _rows_of(event), event=event)
-        form, targets = AmendForm(request.POST, event=event), _rows_of(event, request)
-        if _are_ready(request, form, targets):
+            return self._form_page(request, sheet, event=event)
+        if sheet.is_valid() and request.POST.get("step") != "edit":
             try:
-                return self._amend_or_confirm(request, event, form, targets)
+                return self._amend_or_confirm(request, event, sheet)
             except ValidationError as error:
-                place_errors(form, targets, error.detail)
+                place_errors(sheet, error.detail)
             except Problem as problem:
                 return refused(request, event, problem.detail)
-        return self._form_page(request, form, targets, event=event)
+        return self._form_page(request, sheet, event=event)
 
     def _amend_or_confirm(
-        self, request: HttpRequest, event: Event, form: AmendForm, targets: Targets | None
+        self, request: HttpRequest, event: Event, sheet: OrderSheet[AmendForm]
     ) -> HttpResponse:
         now = timezone.now()
-        if event.revision != form.cleaned_data["revision"]:
+        if event.revision != sheet.form.cleaned_data["revision"]:
             messages.error(
                 request,
                 "Nothing was changed: the event has changed since you opened this form. Here it "
                 "is as it stands now.",
             )
             return redirect(request.path)
-        data = {**form.amendment(now=now), **_changed_targets(event, targets)}
+        data = amendment(sheet, event, now=now)
         if not data:
             messages.info(request, "Nothing was changed: the form says what the event says.")
             return redirect(change_url(event))
@@ -157,10 +160,11 @@ class Orders(Operations):
             "title": f"Amend “{event}”?",
             "event": event,
             "terms": changed_terms(found, now=now),
-            "effects": effects(found.seen, found.event.amount),
+            "effects": effects(found.seen, found.amount),
             "leaving": release_effects(found.released) if found.released.sessions else [],
             "is_later": found.event.status == Event.Status.SCHEDULED,
-            "is_pause": found.event.amount.is_pause,
+            "has_steps": bool(found.steps),
+            "is_pause": any(amount.is_pause for amount in found.amounts),
             "confirm_label": "Amend event",
             "leave_label": "Leave it as it is",
             "hints": hints_for(found.targets),
@@ -172,8 +176,7 @@ class Orders(Operations):
     def _form_page(
         self,
         request: HttpRequest,
-        form: DeclareForm | AmendForm,
-        targets: Targets | None,
+        sheet: OrderSheet[Any],
         *,
         key: str = "",
         event: Event | None = None,
@@ -182,8 +185,10 @@ class Orders(Operations):
         context = {
             "title": f"Amend “{event}”" if event else "Declare event",
             "event": event,
-            "form": form,
-            "targets": targets,
+            "sheet": sheet,
+            "form": sheet.form,
+            "targets": sheet.targets,
+            "steps": sheet.steps,
             "key": key,
             "known": known,
             "fleet_gap": fleet_gap(known),
@@ -199,18 +204,10 @@ class Orders(Operations):
             "warnings": [warning["detail"] for warning in seen.warnings],
             "lines": list(zip(lines, names_of(lines), strict=True)),
             "more_lines": max(0, len(seen.lines) - SESSIONS_SHOWN),
+            "caps": cap_rows(seen),
             "carried": _carried(request),
         }
         return self.page(request, CONFIRM_PAGE, {**context, **found})
-
-
-def _are_ready(
-    request: HttpRequest, form: DeclareForm | AmendForm, targets: Targets | None
-) -> bool:
-    """Valid, and not come back to be edited. Both are looked at, so that all that is wrong is
-    shown at once."""
-    valid = [form.is_valid(), targets is None or targets.is_valid()]
-    return all(valid) and request.POST.get("step") != "edit"
 
 
 def _key_of(request: HttpRequest) -> str:
@@ -237,20 +234,3 @@ def _place_problem(form: DeclareForm, problem: Problem) -> None:
         )
     else:
         form.add_error(None, problem.detail)
-
-
-def _rows_of(event: Event, request: HttpRequest | None = None) -> Targets | None:
-    """The rows of an event's scope; None for more than a form can hold."""
-    rows = list(event.targets.values("type", "value"))
-    if len(rows) >= MOST_TARGET_ROWS:
-        return None
-    return TargetRows(request.POST) if request else TargetRows(initial=rows)
-
-
-def _changed_targets(event: Event, targets: Targets | None) -> dict[str, Any]:
-    if targets is None:
-        return {}
-    told = targets.as_json()
-    stands = set(event.targets.values_list("type", "value"))
-    is_changed = {(row["type"], row["value"] or "") for row in told} != stands
-    return {"targets": told} if is_changed else {}

@@ -6,7 +6,9 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.http import urlencode
 from unfold.contrib.filters.admin import (
     AutocompleteSelectFilter,
     BooleanRadioFilter,
@@ -28,7 +30,7 @@ from chargers.admin.parts import (
 )
 from chargers.models import Command
 from chargers.wording import watts_text, words
-from dr_events.models import Participation
+from dr_events.models import OptOut, Participation
 
 STATE_COLOURS = {
     "pending": "info",
@@ -44,12 +46,30 @@ def _commands(part: Participation) -> str:
     return anchor(list_url(Command, session__id__exact=part.session_id), "commands of this session")
 
 
+def ways_out(part: Participation) -> list[dict[str, str]]:
+    """What of this participation can be taken out of its event; nothing once that is over."""
+    if part.event.is_over or part.released_at:
+        return []
+    address = reverse("admin:dr_events_event_opt_out", args=[part.event_id])
+    station = part.session.chargestation
+    named = {
+        OptOut.Type.SESSION: part.session.external_id,
+        OptOut.Type.CHARGESTATION: station.external_id,
+        OptOut.Type.SITE: station.site.external_id,
+    }
+    return [
+        {"what": str(type_), "url": f"{address}?{urlencode({'type': type_, 'value': value})}"}
+        for type_, value in named.items()
+    ]
+
+
 reason_column = value_column("reason", "reason", words)
 state = state_column("state", STATE_COLOURS)
 
 
 @admin.register(Participation)
 class ParticipationAdmin(BigTableAdmin):
+    change_form_outer_before_template = "admin/dr_events/participation/ways_out.html"
     list_display = (
         state,
         reason_column,
@@ -126,6 +146,17 @@ class ParticipationAdmin(BigTableAdmin):
             },
         ),
     )
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        part = self.get_object(request, object_id)
+        may_operate = request.user.has_perm("dr_events.operate_event")
+        told = {"ways_out": ways_out(part) if part and may_operate else []}
+        response: HttpResponse = super().change_view(
+            request, object_id, form_url, {**told, **(extra_context or {})}
+        )
+        return response
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str

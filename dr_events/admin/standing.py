@@ -8,14 +8,25 @@ from typing import Any
 
 from django.urls import reverse
 
-from chargers.admin.parts import link, list_url, moment
+from chargers.admin.parts import label, link, list_url, moment
 from chargers.models import AuditEntry
 from chargers.wording import GAP, kilowatts_text, time_text, words
-from dr_events import figures, preview, reports
-from dr_events.admin.words import order_text, remaining_text, scope_text, steps_text
-from dr_events.models import Event, Participation
+from dr_events import figures, preview, reports, timeline
+from dr_events.admin.words import (
+    number_of,
+    order_text,
+    random_start_text,
+    remaining_text,
+    scope_text,
+    short_order_text,
+    slope_text,
+    steps_text,
+    target_text,
+)
+from dr_events.models import Event, OptOut, Participation
 
 MOST_TRAIL_SHOWN = 50
+MOST_OPT_OUTS_SHOWN = 50
 Status = Event.Status
 STATUS_COLOURS: dict[str, str] = {
     Status.SCHEDULED: "info",
@@ -28,6 +39,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     Status.SCHEDULED: ("amend", "cancel"),
     Status.ACTIVE: ("amend", "end", "cancel"),
 }
+OPT_OUT_COLOURS = {"opt_out": "warning", "exemption": "info"}
 # Each with the colour that it is told in where there is any.
 STATES = {
     "pending": "",
@@ -46,6 +58,8 @@ def standing_of(event: Event, *, now: datetime) -> dict[str, Any]:
         "status_colour": STATUS_COLOURS[event.status],
         "order": steps_text(event.steps) or order_text(event.amount),
         "scope": scope_text(targets),
+        "manner": manner_of(event),
+        "opt_outs": opt_outs_of(event),
         "warnings": _warnings(event),
         "trail": trail_of(event),
         **figures_of(event, now=now),
@@ -62,6 +76,8 @@ def figures_of(event: Event, *, now: datetime) -> dict[str, Any]:
         "is_live": event.status in Event.UNFINISHED,
         "as_of": time_text(now),
         "times": times_of(event, now=now),
+        "steps": steps_of(event, now=now),
+        "reference": reference_text(event),
         "counts": counts,
         "states": [_state_row(event, state, getattr(counts, state)) for state in STATES],
         "all_url": participations_url(event),
@@ -86,6 +102,72 @@ def times_of(event: Event, *, now: datetime) -> list[tuple[str, str, str]]:
         if time
     ]
     return shown if event.ends_at else [*shown, ("ends", "when somebody ends it", "")]
+
+
+def manner_of(event: Event) -> list[tuple[str, str]]:
+    """How it begins and how power comes back, where that is not all at once."""
+    told = {
+        "starts": random_start_text(event.randomize_start),
+        "power comes back": slope_text(event),
+    }
+    return [(name, text) for name, text in told.items() if text]
+
+
+def steps_of(event: Event, *, now: datetime) -> list[dict[str, Any]]:
+    """Its steps, and which is in force."""
+    steps, elapsed = event.steps, now - event.starts_at
+    current = timeline.step_at(steps, elapsed) if event.status == Status.ACTIVE else None
+    return [
+        {
+            "from": moment(event.starts_at + step.starts_after),
+            "to": moment(event.starts_at + step.ends_after)
+            if step.ends_after
+            else moment(event.ends_at),
+            "limit": short_order_text(step.amount),
+            "is_current": step == current,
+        }
+        for step in steps
+    ]
+
+
+def reference_text(event: Event) -> str:
+    """22.0 kW of 4 sessions, 1 of them not metered; nothing before the start."""
+    if event.reference_w is None:
+        return ""
+    unmetered = event.reference_unmetered or 0
+    rest = f", {unmetered:,} of them not metered" if unmetered else ""
+    sessions = number_of(event.reference_sessions or 0, "session")
+    return f"{kilowatts_text(event.reference_w)} of {sessions}{rest}"
+
+
+def opt_outs_of(event: Event) -> list[dict[str, Any]]:
+    """Who has left it, the latest first; `can_return` while that can be withdrawn."""
+    found = event.opt_outs.order_by("-id")[:MOST_OPT_OUTS_SHOWN]
+    return [
+        {
+            "what": link(opted, target_text(opted.type, opted.value)),
+            "kind": label(opted.get_kind_display(), OPT_OUT_COLOURS[opted.kind]),
+            "reason": opted.reason or GAP,
+            "by": opted.declared_by,
+            "at": moment(opted.declared_at),
+            "withdrawn_at": moment(opted.withdrawn_at) if opted.withdrawn_at else "",
+            "withdraw_url": reverse("admin:dr_events_event_withdraw", args=[event.pk, opted.pk])
+            if can_return(opted, event)
+            else "",
+        }
+        for opted in found
+    ]
+
+
+def can_return(opted: OptOut, event: Event) -> bool:
+    """Whether withdrawing it changes anything."""
+    return opted.withdrawn_at is None and not event.is_over
+
+
+def is_on_a_slope(event: Event) -> bool:
+    """Whether its power is coming back step by step."""
+    slopes = event.restore_w_per_min is not None and not event.restore_at_once
+    return event.status == Status.RESTORING and slopes
 
 
 def participations_url(event: Event, state: str = "", **filters: str) -> str:
@@ -126,9 +208,10 @@ def trail_of(event: Event) -> list[dict[str, Any]]:
 
 def operations_of(event: Event) -> list[dict[str, str]]:
     """What can be done with an event in its present state."""
+    possible = ("restore",) if is_on_a_slope(event) else OPERATIONS.get(event.status, ())
     return [
         {"name": name, "url": reverse(f"admin:dr_events_event_{name}", args=[event.pk])}
-        for name in OPERATIONS.get(event.status, ())
+        for name in possible
     ]
 
 

@@ -10,7 +10,7 @@ from django.db.models import Model
 from chargers.models import ChargeStation, Site
 from dr_events import scope
 from dr_events.models import EventTarget
-from dr_events.preview import Line
+from dr_events.preview import Line, Preview
 
 MOST_SUGGESTED = 500
 MOST_NAMED = 12
@@ -86,3 +86,14 @@ def names_of(lines: Sequence[Line]) -> list[tuple[str, str]]:
         (str(stations[id_]), str(stations[id_].site)) if id_ in stations else (id_, "")
         for id_ in ids
     ]
+
+
+def cap_rows(seen: Preview) -> list[dict[str, Any]]:
+    """The caps of a preview with the names of their sites, where there are several."""
+    told = [cap.as_json() for cap in seen.caps]
+    if len(told) < 2:
+        return []
+    sites = Site.objects.filter(external_id__in=[cap["site"] for cap in told])
+    names = {site.external_id: str(site) for site in sites}
+    rows = [{**cap, "name": names.get(cap["site"], cap["site"])} for cap in told]
+    return sorted(rows, key=lambda row: (row["reachable"], row["name"]))

@@ -15,6 +15,7 @@ from dr_events.admin.words import (
     order_text,
     period_text,
     priority_text,
+    random_start_text,
     restore_text,
     scope_text,
     steps_text,
@@ -44,8 +45,10 @@ def declared_terms(declaration: Declaration, *, now: datetime) -> list[Term]:
         Term("Priority", priority_text(declaration.priority)),
         Term("A limit below 6 A becomes", below_minimum_text(declaration.below_minimum)),
         Term("Reason", declaration.reason or GAP),
-        Term("Power comes back", restore_text(restore.rate_w_per_min if restore else None)),
+        Term("Power comes back", _comes_back(restore.as_json() if restore else None)),
     ]
+    if declaration.randomize_start:
+        terms.append(Term("Starts", random_start_text(declaration.randomize_start)))
     if declaration.external_id:
         terms.append(Term("Your own id", declaration.external_id))
     if declaration.test:
@@ -62,7 +65,7 @@ def changed_terms(amendment: Amendment, *, now: datetime) -> list[Term]:
 
 
 def _texts(content: dict[str, Any], now: datetime) -> dict[str, str]:
-    restore = content["restore"]
+    random_start = timedelta(seconds=content["randomize_start_s"])
     return {
         "Name": content["name"],
         "Limit": _ordered(_amount(content["limit"]), [_step(one) for one in content["intervals"]]),
@@ -71,8 +74,15 @@ def _texts(content: dict[str, Any], now: datetime) -> dict[str, str]:
         "Priority": priority_text(content["priority"]),
         "A limit below 6 A becomes": below_minimum_text(content["below_minimum"]),
         "Reason": content["reason"] or GAP,
-        "Power comes back": restore_text(restore and restore["rate_w_per_min"]),
+        "Power comes back": _comes_back(content["restore"]),
+        "Starts": random_start_text(random_start) or "all sessions at once",
     }
+
+
+def _comes_back(restore: dict[str, float] | None) -> str:
+    if restore is None:
+        return restore_text(None)
+    return restore_text(restore["rate_w_per_min"], restore["random_share"])
 
 
 def _ordered(amount: Amount, steps: Sequence[Step]) -> str:

@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 
 from chargers.electricity import BelowMinimum, Limit
 from chargers.wording import GAP, kilowatts_text, limit_text, time_text, words
-from dr_events.admin.consequences import Release
+from dr_events.admin.consequences import Leaving, Release, Returning
 from dr_events.amounts import Amount, Kind
 from dr_events.figures import Counts
-from dr_events.models import EventTarget
+from dr_events.models import Event, EventTarget, OptOut
 from dr_events.preview import Line, Preview
 from dr_events.timeline import Step
 
@@ -23,6 +23,8 @@ WHY_NOT = {
     "station_offline": "the chargestation is offline; limited as soon as it is back",
     "opted_out": "it has opted out of this event",
     "exempted": "an operator has exempted it from this event",
+    "excused": "it has opted out of this event, or was exempted from it",
+    "site_capacity": "the capacity of its site holds it lower already",
     "outranked": "another event of higher priority, or with a lower limit, decides",
 }
 
@@ -72,55 +74,94 @@ def priority_text(priority: int | None) -> str:
     return f"{priority} (the highest)" if priority == 0 else str(priority)
 
 
+OF_KIND = {
+    Kind.PER_SESSION: "for each session",
+    Kind.PERCENT: "of what each session drew when it came in",
+    Kind.PER_SITE: "for each site together",
+    Kind.PER_EVENT: "for all sessions together",
+    Kind.RELIEF: "than at the start, for all sessions together",
+}
+SHORT_OF_KIND = {
+    Kind.PERCENT: " each",
+    Kind.PER_SITE: " a site",
+    Kind.PER_EVENT: " in all",
+    Kind.RELIEF: " less in all",
+}
+
+
+def amount_text(amount: Amount) -> str:
+    """4,200 W, 16 A, 40 %."""
+    if amount.kind is Kind.PERCENT:
+        return f"{amount.value:g} %"
+    return str(amount.limit) if amount.value else "0 W"
+
+
 def order_text(amount: Amount) -> str:
     """What an order asks of its sessions. A zero is said as what it does."""
     if amount.is_pause:
         return "charging pauses (limit 0)"
-    watts = f"{amount.value:,.0f} W"
-    match amount.kind:
-        case Kind.PERCENT:
-            return f"at most {amount.value:g} % of what each session drew"
-        case Kind.PER_SITE:
-            return f"at most {watts} for each site together"
-        case Kind.PER_EVENT:
-            return f"at most {watts} for all sessions together"
-        case Kind.RELIEF:
-            return f"{watts} less than at the start, for all sessions together"
-        case _:
-            return f"at most {limit_text(amount.limit)} for each session"
+    return f"{_at_most(amount)} {OF_KIND[amount.kind]}"
 
 
-def short_order_text(amount: Amount) -> str:
-    """4,200 W each; 80,000 W a site."""
+def _at_most(amount: Amount) -> str:
+    """at most 4,200 W; 80,000 W less; a pause."""
     if amount.is_pause:
-        return "pause (0)"
-    watts = f"{amount.value:,.0f} W"
-    match amount.kind:
-        case Kind.PERCENT:
-            return f"{amount.value:g} % each"
-        case Kind.PER_SITE:
-            return f"{watts} a site"
-        case Kind.PER_EVENT:
-            return f"{watts} in all"
-        case Kind.RELIEF:
-            return f"{watts} less in all"
-        case _:
-            return limit_text(amount.limit)
+        return "a pause"
+    if amount.kind is Kind.RELIEF:
+        return f"{amount_text(amount)} less"
+    return f"at most {amount_text(amount)}"
+
+
+def short_order_text(amount: Amount, steps: Sequence[Step] = ()) -> str:
+    """4,200 W; 80,000 W a site; 80,000 W a site, then 2 more steps."""
+    short = f"{amount_text(amount)}{SHORT_OF_KIND.get(amount.kind, '')}"
+    short = "pause (0)" if amount.is_pause else short
+    more = len(steps) - 1
+    return f"{short}, then {number_of(more, 'more step')}" if more > 0 else short
 
 
 def steps_text(steps: Sequence[Step]) -> str:
-    """from 0 min at most 80,000 W for each site together; from 15 min …"""
-    return "; ".join(
-        f"from {step.starts_after.total_seconds() / 60:g} min {order_text(step.amount)}"
-        for step in steps
-    )
+    """at most 80,000 W for 15 min, then a pause to the end, for each site together; nothing for
+    no steps."""
+    if not steps:
+        return ""
+    parts: list[str] = []
+    for step, following in zip(steps, [*steps[1:], None], strict=True):
+        parts.append(f"{_at_most(step.amount)} {_for_how_long(step)}")
+        if following and step.ends_after and step.ends_after < following.starts_after:
+            parts.append(f"no limit for {duration_text(following.starts_after - step.ends_after)}")
+    if all(step.amount.is_pause for step in steps):
+        return ", then ".join(parts)
+    return f"{', then '.join(parts)}, {OF_KIND[steps[0].amount.kind]}"
 
 
-def restore_text(rate_w_per_min: float | None) -> str:
+def _for_how_long(step: Step) -> str:
+    if step.ends_after is None:
+        return "to the end"
+    return f"for {duration_text(step.ends_after - step.starts_after)}"
+
+
+def restore_text(rate_w_per_min: float | None, random_share: float = 0.0) -> str:
     """How power comes back."""
     if rate_w_per_min is None:
         return "at once"
-    return f"as a slope of at most {rate_w_per_min / 1000:,.1f} kW a minute"
+    by_chance = f", by chance up to {random_share:.0%} slower" if random_share else ""
+    return f"as a slope of at most {rate_w_per_min / 1000:,.4g} kW a minute{by_chance}"
+
+
+def slope_text(event: Event) -> str:
+    """as a slope of at most 50 kW a minute; nothing for an event whose power comes back at once."""
+    if event.restore_w_per_min is None:
+        return ""
+    return restore_text(event.restore_w_per_min, event.restore_random_share)
+
+
+def random_start_text(window: timedelta) -> str:
+    """by chance within 5 min before the start; nothing where all start at once."""
+    if not window:
+        return ""
+    side = "before" if window < timedelta(0) else "after"
+    return f"each session by chance within {duration_text(abs(window))} {side} the start"
 
 
 def progress_text(counts: Counts) -> str:
@@ -137,8 +178,10 @@ def below_minimum_text(choice: str) -> str:
     return "pause" if choice == BelowMinimum.PAUSE else "6 A"
 
 
-def effects(seen: Preview, amount: Amount) -> list[str]:
-    """What an order would do, a sentence each."""
+def effects(seen: Preview, amount: Amount | None) -> list[str]:
+    """What an order would do, a sentence each; without an amount it orders nothing right now."""
+    if amount is None:
+        return ["It is between two of its steps: right now nothing is limited."]
     if not seen.lines:
         return ["Nothing is limited right now. Cars that plug in while it runs will be."]
     held = [line for line in seen.lines if not line.cannot]
@@ -148,6 +191,7 @@ def effects(seen: Preview, amount: Amount) -> list[str]:
     return [
         f"{cars} charging in this scope, drawing {kilowatts_text(seen.metered_w)} together.",
         _held_text(len(held), amount),
+        *_cap_texts(seen, amount),
         *_bent_texts(held, amount),
         *_paused_texts(seen),
         f"Expected draw afterwards: {kilowatts_text(left_w)}, which is {relief} less.",
@@ -163,6 +207,8 @@ def _held_text(held: int, amount: Amount) -> str:
         return f"Charging pauses for {sessions}: the limit is 0."
     if amount.kind is Kind.PER_SESSION:
         return f"{sessions} will be held to {limit_text(amount.limit)} each."
+    if amount.kind is Kind.PERCENT:
+        return f"{sessions} will be held to {amount_text(amount)} of what each draws now."
     return f"{sessions} will be held: {order_text(amount)}."
 
 
@@ -181,8 +227,20 @@ def _bent_texts(held: Sequence[Line], amount: Amount) -> list[str]:
 def _paused_texts(seen: Preview) -> list[str]:
     if not seen.below_floor:
         return []
-    sessions = number_of(seen.below_floor, "session has", "sessions have")
-    return [f"There are not 6 A for everyone: {sessions} to pause, in turns with the others."]
+    sessions = number_of(seen.below_floor, "session pauses", "sessions pause")
+    return [f"There are not 6 A for everyone: {sessions}, taking turns with the others."]
+
+
+def _cap_texts(seen: Preview, amount: Amount) -> list[str]:
+    """What one cap leaves: those that cannot be held use up what the others could have."""
+    if len(seen.caps) != 1:
+        return []
+    told = seen.caps[0].as_json()
+    cap, free = kilowatts_text(told["cap_w"]), kilowatts_text(told["cannot_hold_w"])
+    said = [f"That leaves {cap} for all of them."] if amount.kind is Kind.RELIEF else []
+    if told["cannot_hold_w"]:
+        said.append(f"Of the {cap}, {free} is drawn by sessions that cannot be held.")
+    return said
 
 
 def _bent_to(limit: Limit | None) -> str:
@@ -233,3 +291,56 @@ def _untouched_texts(released: Release) -> list[str]:
     if not untouched:
         return []
     return [f"{number_of(untouched, 'session was', 'sessions were')} never limited by it."]
+
+
+def leaving_effects(leaving: Leaving) -> list[str]:
+    """What an opt-out or exemption would do, a sentence each."""
+    opted = leaving.opt_out
+    what = target_text(opted.type, opted.value)
+    return [
+        f"{leaving.event} leaves {what} alone, for as long as it runs.",
+        *_left_alone_texts(leaving),
+        *_budget_texts(leaving),
+    ]
+
+
+def _left_alone_texts(leaving: Leaving) -> list[str]:
+    if not leaving.sessions:
+        return ["No car is charging there in its scope right now; who plugs in is left alone."]
+    cars = number_of(leaving.sessions, "car is", "cars are")
+    charging = f"{cars} charging there now, drawing {kilowatts_text(leaving.power_w)} together."
+    if leaving.event.status == leaving.event.Status.SCHEDULED:
+        return [charging, "The event has not begun: nothing changes before it does."]
+    if not leaving.released.sessions:
+        return [charging]
+    shared = ["What they draw still counts under its cap."] if leaving.event.kind.is_shared else []
+    return [charging, *release_effects(leaving.released), *shared]
+
+
+def _budget_texts(leaving: Leaving) -> list[str]:
+    if leaving.opt_out.kind == leaving.opt_out.Kind.EXEMPTION:
+        return ["An exemption takes nothing from the opt-outs of the year."]
+    if leaving.event.test:
+        return ["It is a drill: this takes nothing from the opt-outs of the year."]
+    used, allowed = leaving.budget.used, leaving.budget.allowed
+    of_all = "" if allowed is None else f" of {allowed:,}"
+    return [f"It is opt-out {used:,}{of_all} of this year for {leaving.opt_out.budget_of}."]
+
+
+def returning_effects(returning: Returning, opted: OptOut) -> list[str]:
+    """What withdrawing an opt-out would do, a sentence each."""
+    what = target_text(opted.type, opted.value)
+    said = [f"{opted.event} aims at {what} again."]
+    if opted.event.status == opted.event.Status.SCHEDULED:
+        said.append("The event has not begun: nothing changes before it does.")
+    elif returning.sessions:
+        cars = number_of(returning.sessions, "car is", "cars are")
+        them = number_of(returning.limited, "is", "are")
+        said.append(f"{cars} charging there now; {them} limited by it at once.")
+    else:
+        said.append("No car is charging there in its scope right now.")
+    if opted.kind == opted.Kind.OPT_OUT and not opted.event.test:
+        said.append("It stays on record, and counts among the opt-outs of the year.")
+    else:
+        said.append("It stays on record.")
+    return said

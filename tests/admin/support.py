@@ -23,7 +23,7 @@ from chargers.models import (
     Site,
     WebhookDelivery,
 )
-from dr_events.models import Event, Participation
+from dr_events.models import Event, OptOut, Participation, SiteCapacity
 from tests.fleet import NOW, later, make_connector, make_session, make_site, make_station, new_id
 
 RECORDS = (
@@ -32,6 +32,8 @@ RECORDS = (
     WebhookDelivery,
     MeterReading,
     Participation,
+    OptOut,
+    SiteCapacity,
     AuditEntry,
     Heartbeat,
 )
@@ -74,15 +76,21 @@ def order(**changes: Any) -> dict[str, Any]:
         "reason": "T4 at 105 %",
         "external_id": "",
         "priority": "",
+        "limit_kind": "per_session",
         "limit_value": "4200",
         "limit_unit": "power",
         "below_minimum": "pause",
+        "randomize_start": "",
+        "restore": "at_once",
+        "restore_rate": "",
+        "restore_random": "",
         "start": "now",
         "starts_at": "",
         "end": "for",
         "duration": "PT45M",
         "ends_at": "",
         **rows(("feeder", "F12")),
+        **steps(),
         **changes,
     }
 
@@ -93,6 +101,15 @@ def rows(*targets: tuple[str, str]) -> dict[str, str]:
     for number, (type_, value) in enumerate(targets):
         fields[f"targets-{number}-type"] = type_
         fields[f"targets-{number}-value"] = value
+    return fields
+
+
+def steps(*told: tuple[str, str]) -> dict[str, str]:
+    """The rows of steps, each (minutes, value); an empty one is always there, too."""
+    fields = {"steps-TOTAL_FORMS": str(len(told) + 1), "steps-INITIAL_FORMS": "0"}
+    for number, (minutes, value) in enumerate((*told, ("", ""))):
+        fields[f"steps-{number}-minutes"] = minutes
+        fields[f"steps-{number}-value"] = value
     return fields
 
 
@@ -122,6 +139,33 @@ def make_participation(event: Event | None = None, **fields: Any) -> Participati
             "wanted_unit": "power",
             "wanted_value": 4200,
             "before_w": 11_000,
+            **fields,
+        }
+    )
+
+
+def make_opt_out(event: Event | None = None, **fields: Any) -> OptOut:
+    return OptOut.objects.create(
+        **{
+            "event": event or make_event(),
+            "type": "site",
+            "value": new_id(),
+            "declared_by": "user:operator",
+            "declared_at": NOW,
+            **fields,
+        }
+    )
+
+
+def make_capacity(site: Site | None = None, **fields: Any) -> SiteCapacity:
+    return SiteCapacity.objects.create(
+        **{
+            "site": site or make_site(),
+            "power_w": 40_000,
+            "valid_until": later(300),
+            "safe_power_w": 10_000,
+            "declared_by": "client:solar",
+            "declared_at": NOW,
             **fields,
         }
     )
@@ -206,6 +250,8 @@ MAKERS = {
     WebhookDelivery: make_delivery,
     MeterReading: make_reading,
     Participation: make_participation,
+    OptOut: make_opt_out,
+    SiteCapacity: make_capacity,
     AuditEntry: make_entry,
     Heartbeat: make_heartbeat,
 }

@@ -9,7 +9,7 @@ from django.test import Client
 
 from chargers.models import AuditEntry
 from dr_events.models import Event
-from tests.admin.support import address, hidden_of, messages_of, rows, text_of
+from tests.admin.support import address, hidden_of, messages_of, rows, steps, text_of
 from tests.dr_events import story
 from tests.fleet import later, make_connector, make_session, make_site, make_station
 
@@ -26,7 +26,17 @@ def form_of(client: Client, event: Event) -> dict[str, Any]:
     return {
         **{name: "" if value is None else value for name, value in typed.items()},
         **rows(*((row["type"].value() or "", row["value"].value() or "") for row in targets)),
+        **steps(*_told(page.context["steps"])),
     }
+
+
+def _told(rows_of_steps: Any) -> list[tuple[str, str]]:
+    told = [tuple(row[name].value() for name in ("minutes", "value")) for row in rows_of_steps]
+    return [(text(minutes), text(value)) for minutes, value in told if value is not None]
+
+
+def text(value: Any) -> str:
+    return "" if value is None else str(value)
 
 
 def amend(client: Client, event: Event, **changes: Any) -> Any:
@@ -154,16 +164,19 @@ def test_an_event_that_ended_meanwhile_is_a_message_and_no_error(
 def test_an_event_of_more_targets_than_a_form_holds_keeps_them(
     operator: Client, monkeypatch: Any, event: Event
 ) -> None:
-    monkeypatch.setattr("dr_events.admin.orders.MOST_TARGET_ROWS", 1)
+    monkeypatch.setattr("dr_events.admin.order_sheets.MOST_TARGET_ROWS", 1)
     page = operator.get(address(Event, "amend", event.pk))
     assert "more targets than a form can hold" in text_of(page)
 
     fields = {
         "revision": event.revision,
         "name": "Renamed",
+        "limit_kind": "per_session",
         "limit_value": "4200",
         "limit_unit": "power",
         "below_minimum": "pause",
+        "restore": "at_once",
+        **steps(),
         "end": "open",
         "duration": "PT1H",
         "step": "confirm",

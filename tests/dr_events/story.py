@@ -12,8 +12,8 @@ from chargers.models import Attempt, Command, Session
 from chargers.retries import after_taken
 from chargers.sessions import Said
 from chargers.settlement import Answer, Move
-from dr_events import intake, reconciliation
-from dr_events.models import Event, Participation
+from dr_events import intake, opt_outs, reconciliation
+from dr_events.models import Event, OptOut, Participation
 from tests.fleet import action, later
 
 OPERATOR = Actor("user:operator", "test")
@@ -27,6 +27,11 @@ def declaration(**changes: Any) -> dict[str, Any]:
         "targets": [{"type": "feeder", "value": "F12"}],
         **changes,
     }
+
+
+def cap(watts: float, kind: str = "per_event") -> dict[str, Any]:
+    """A limit that sessions share: `per_event`, `per_site` or `relief`."""
+    return {"kind": kind, "unit": "power", "value": watts}
 
 
 def declare(*, at: float = 0, **changes: Any) -> Event:
@@ -105,3 +110,21 @@ def held_to(session: Session) -> tuple[Any, Any]:
     """What is wanted of a session, and what its station has confirmed."""
     session.refresh_from_db()
     return session.wanted, session.confirmed
+
+
+def opt_out(
+    event: Event, session: Session, type_: str = "session", *, at: float, **changes: Any
+) -> OptOut:
+    """The session, its chargestation or its site leaves the event, and the loop turns."""
+    station = session.chargestation
+    thing = {"session": session, "chargestation": station, "site": station.site}[type_]
+    said = {"type": type_, "value": thing.external_id, **changes}
+    made = opt_outs.opt_out(event.id, said, actor=OPERATOR, now=later(at)).opt_out
+    steer(at)
+    return made
+
+
+def rejoin(out: OptOut, at: float) -> None:
+    """An opt-out is withdrawn, and the loop turns."""
+    opt_outs.withdraw(out.event_id, out.pk, actor=OPERATOR, now=later(at))
+    steer(at)

@@ -362,7 +362,7 @@ def test_each_session_starts_by_chance_within_the_window():
     event = declare(randomize_start="PT10M")
 
     seen = []
-    for minute in range(0, 11):
+    for minute in range(11):
         steer(minute * 60)
         accept(minute * 60 + 1)
         seen.append(Participation.objects.filter(event=event).count())
