@@ -193,6 +193,18 @@ class Event(models.Model):
         return step.amount if step else None
 
     @property
+    def reference(self) -> dict[str, float | int | None] | None:
+        """What the scope drew when the event started, W, over how many sessions; `unmetered` are
+        those of them that are not in it."""
+        if self.reference_w is None:
+            return None
+        return {
+            "power_w": self.reference_w,
+            "sessions": self.reference_sessions,
+            "unmetered": self.reference_unmetered,
+        }
+
+    @property
     def is_over(self) -> bool:
         """Whether it is too late to amend or stop it: its limits are gone, or being lifted."""
         return self.status not in (Event.Status.SCHEDULED, Event.Status.ACTIVE)

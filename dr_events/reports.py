@@ -24,7 +24,7 @@ from django.db import connection, transaction
 from chargers import audit
 from chargers.audit import Actor
 from chargers.wording import spreadsheet_text
-from dr_events import figures
+from dr_events import figures, intake
 from dr_events.models import Event
 
 CHUNK_ROWS = 1000
@@ -158,8 +158,7 @@ def _head(event: Event) -> dict[str, Any]:
             "test": event.test,
             "priority": event.priority,
             "status": event.status,
-            "limit": event.amount.as_json(),
-            "below_minimum": event.below_minimum,
+            **_terms(event),
             "targets": [
                 {"type": type_, "value": value or None}
                 for type_, value in event.targets.values_list("type", "value")
@@ -173,6 +172,13 @@ def _head(event: Event) -> dict[str, Any]:
         "seconds_to_accepted": figures.seconds_to_accepted(event.id),
         "fields": {column.name: column.meaning for column in COLUMNS if column.meaning},
     }
+
+
+def _terms(event: Event) -> dict[str, Any]:
+    """What was ordered, and what it was counted from."""
+    content = intake.content_of(event)
+    names = ("limit", "intervals", "below_minimum", "randomize_start_s", "restore")
+    return {**{name: content[name] for name in names}, "reference": event.reference}
 
 
 def _json(row: dict[str, Any]) -> bytes:

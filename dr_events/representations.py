@@ -101,7 +101,7 @@ class EventRepresentation(serializers.ModelSerializer[Event]):
     intervals = serializers.SerializerMethodField()
     randomize_start = SignedDuration(allow_null=True)
     restore = serializers.SerializerMethodField()
-    reference = serializers.SerializerMethodField()
+    reference = ReferenceRepresentation(allow_null=True)
     targets = TargetRepresentation(many=True)
     counts = serializers.SerializerMethodField()
     starts_at = Instant()
@@ -166,16 +166,6 @@ class EventRepresentation(serializers.ModelSerializer[Event]):
         return {
             "rate_w_per_min": event.restore_w_per_min,
             "random_share": event.restore_random_share,
-        }
-
-    @extend_schema_field(ReferenceRepresentation(allow_null=True))
-    def get_reference(self, event: Event) -> dict[str, Any] | None:
-        if event.reference_w is None:
-            return None
-        return {
-            "power_w": event.reference_w,
-            "sessions": event.reference_sessions,
-            "unmetered": event.reference_unmetered,
         }
 
     @extend_schema_field(CountsRepresentation)

@@ -39,6 +39,7 @@ def test_the_report_has_a_row_a_participation_and_counts_that_add_up(api):
         counts[state] for state in ("confirmed", "failed", "unreachable", "exempt", "ended")
     )
     assert report["event"]["status"] == "completed"
+    assert report["event"]["reference"] == {"power_w": 22_000, "sessions": 2, "unmetered": 0}
     assert report["reasons"] == [{"state": "exempt", "reason": "exempt_session", "sessions": 1}]
     assert report["seconds_to_accepted"] == {"p50": 1.0, "p95": 1.0}
     row = next(row for row in rows if row["session"] == session.external_id)

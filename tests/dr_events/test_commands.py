@@ -58,6 +58,34 @@ def test_a_limit_is_in_watts_or_amperes(capsys, words, limit):
     assert (event.limit_unit, event.limit_value) == limit
 
 
+@pytest.mark.parametrize(
+    ("words", "limit"),
+    [
+        (("60", "%"), ("percent", "power", 60)),
+        (("300000", "W", "--kind", "per_event"), ("per_event", "power", 300_000)),
+        (("80000", "W", "--kind", "per_site"), ("per_site", "power", 80_000)),
+        (("0", "W", "--kind", "relief"), ("relief", "power", 0)),
+    ],
+)
+def test_a_limit_is_of_every_kind(capsys, words, limit):
+    declared(capsys, "x", "--limit", *words, "--target", "all")
+
+    event = Event.objects.get()
+    assert (event.limit_kind, event.limit_unit, event.limit_value) == limit
+
+
+def test_steps_follow_each_other_and_power_comes_back_as_a_slope(capsys):
+    steps = ("--step", "PT15M", "80000", "W", "--step", "PT30M", "40000", "W")
+
+    declared(capsys, "x", *steps, "--kind", "per_site", "--restore-w-per-min", "20000",
+             "--target", "all")  # fmt: skip
+
+    event = Event.objects.get()
+    assert event.duration.total_seconds() == 45 * 60
+    assert [step.amount.value for step in event.steps] == [80_000, 40_000]
+    assert event.restore_w_per_min == 20_000
+
+
 def test_several_targets_make_one_scope(capsys):
     declared(capsys, *GOOD, "--target", "site", "s-1")
 
@@ -88,7 +116,18 @@ def test_a_dry_run_says_what_would_happen_and_does_nothing(capsys):
     ("words", "field"),
     [
         (("", *GOOD[1:]), "name"),
-        (("x", "--limit", "4200", "kW", "--target", "all"), "--limit: 'kW' is neither W nor A"),
+        (("x", "--limit", "4200", "kW", "--target", "all"), "--limit: 'kW' is none of W, A, %"),
+        (
+            ("x", "--limit", "50", "W", "--kind", "percent", "--target", "all"),
+            "percent is not in W",
+        ),
+        (("x", "--limit", "50", "%", "--kind", "relief", "--target", "all"), "relief is not in %"),
+        (("x", "--limit", "101", "%", "--target", "all"), "value"),
+        (("x", "--limit", "16", "A", "--kind", "per_site", "--target", "all"), "unit"),
+        (("x", "--step", "15", "4200", "W", "--target", "all"), "duration"),
+        (("x", "--step", "PT1H", "much", "W", "--target", "all"), "--step: 'much'"),
+        ((*GOOD, "--step", "PT1H", "1", "W"), "--step"),
+        ((*GOOD, "--restore-w-per-min", "0"), "rate_w_per_min"),
         (("x", "--limit", "much", "W", "--target", "all"), "--limit: 'much' is not a number"),
         (("x", "--limit", "nan", "W", "--target", "all"), "value"),
         (("x", "--limit", "5e9", "W", "--target", "all"), "value"),

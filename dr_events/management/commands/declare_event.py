@@ -11,26 +11,47 @@ from django.utils import timezone
 from rest_framework.serializers import ValidationError
 
 from chargers import audit
+from chargers.electricity import Unit
 from chargers.problems import Problem
 from dr_events import intake, preview
+from dr_events.amounts import Kind
 from dr_events.models import EventTarget
+
+# Percentages become limits in watts.
+UNITS = {"W": Unit.POWER, "A": Unit.CURRENT, "%": Unit.POWER}
 
 
 class Command(BaseCommand):
     help = (
         "Declare a demand-response event, as POST /api/v1/events/ does. Prints it as JSON.\n"
         "  declare_event 'Feeder F12 overload' --limit 4200 W --target feeder F12 "
-        "--duration PT45M"
+        "--duration PT45M\n"
+        "  declare_event 'Substation T4' --kind per_event --step PT15M 300000 W "
+        "--step PT30M 200000 W --restore-w-per-min 20000 --target substation T4"
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("name")
-        parser.add_argument(
+        amounts = parser.add_mutually_exclusive_group(required=True)
+        amounts.add_argument(
             "--limit",
             nargs=2,
-            required=True,
             metavar=("VALUE", "UNIT"),
-            help="per session, in W or in A per phase; 0 pauses",
+            help="in W, A per phase, or %% of each session's draw; 0 pauses",
+        )
+        amounts.add_argument(
+            "--step",
+            dest="steps",
+            nargs=3,
+            action="append",
+            metavar=("DURATION", "VALUE", "UNIT"),
+            help="one of several limits, each for so long (PT15M), one after the other",
+        )
+        parser.add_argument(
+            "--kind",
+            choices=Kind,
+            type=Kind,
+            help="what the limit is of; default per_session, or percent where the unit is %%",
         )
         parser.add_argument(
             "--target",
@@ -45,6 +66,12 @@ class Command(BaseCommand):
         parser.add_argument("--ends-at", help="ISO 8601 with offset; default until ended")
         parser.add_argument("--duration", help="ISO 8601, such as PT45M, instead of --ends-at")
         parser.add_argument("--priority", type=int, help="0 is the highest; default the lowest")
+        parser.add_argument(
+            "--restore-w-per-min",
+            type=float,
+            metavar="W",
+            help="give power back by so much a minute; default all at once",
+        )
         parser.add_argument("--external-id")
         parser.add_argument("--reason")
         parser.add_argument("--test", action="store_true", help="a drill")
@@ -72,24 +99,40 @@ class Command(BaseCommand):
             for name in ("starts_at", "ends_at", "duration", "priority", "external_id", "reason")
             if options[name] is not None
         }
+        if options["restore_w_per_min"] is not None:
+            optional["restore"] = {"rate_w_per_min": options["restore_w_per_min"]}
         return {
             "name": options["name"],
-            "limit": _limit(*options["limit"]),
+            **_amounts(options),
             "targets": [_target(words) for words in options["targets"]],
             "test": options["test"],
             **optional,
         }
 
 
-def _limit(value: str, unit: str) -> dict[str, Any]:
-    units = {"w": "power", "a": "current"}
-    if unit.lower() not in units:
-        raise CommandError(f"--limit: {unit!r} is neither W nor A")
+def _amounts(options: dict[str, Any]) -> dict[str, Any]:
+    kind = options["kind"]
+    if options["limit"]:
+        return {"limit": _limit(kind, *options["limit"], option="--limit")}
+    return {
+        "intervals": [
+            {"duration": duration, "limit": _limit(kind, value, unit, option="--step")}
+            for duration, value, unit in options["steps"]
+        ]
+    }
+
+
+def _limit(kind: Kind | None, value: str, unit: str, *, option: str) -> dict[str, Any]:
+    if unit.upper() not in UNITS:
+        raise CommandError(f"{option}: {unit!r} is none of {', '.join(UNITS)}")
     try:
         number = float(value)
     except ValueError as error:
-        raise CommandError(f"--limit: {value!r} is not a number") from error
-    return {"kind": "per_session", "unit": units[unit.lower()], "value": number}
+        raise CommandError(f"{option}: {value!r} is not a number") from error
+    usual = Kind.PERCENT if unit == "%" else Kind.PER_SESSION
+    if (unit == "%") != ((kind or usual) is Kind.PERCENT):
+        raise CommandError(f"{option}: {kind} is not in {unit}")
+    return {"kind": kind or usual, "unit": UNITS[unit.upper()], "value": number}
 
 
 def _target(words: list[str]) -> dict[str, Any]:
