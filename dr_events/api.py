@@ -314,7 +314,7 @@ class FleetViewSet(
         if found is None and wanted.isascii() and wanted.isdigit() and len(wanted) <= 18:
             found = self.get_queryset().filter(pk=int(wanted)).first()
         if found is None:
-            raise Problem(404, "not_found", f"Nothing is known as {wanted}.")
+            raise Problem(404, "not_found", f"Nothing is known as {wanted}.", field="id")
         return found
 
 
