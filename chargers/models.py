@@ -528,7 +528,12 @@ class Heartbeat(models.Model):
     @classmethod
     def note(cls, name: str, *, at: datetime, detail: str = "") -> None:
         """It happened then; an earlier time and its detail are forgotten."""
-        cls.objects.update_or_create(name=name, defaults={"at": at, "detail": detail[:300]})
+        Heartbeat.objects.bulk_create(
+            [Heartbeat(name=name, at=at, detail=detail[:300])],
+            update_conflicts=True,
+            unique_fields=["name"],
+            update_fields=["at", "detail"],
+        )
 
 
 class AuditEntry(models.Model):

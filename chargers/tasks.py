@@ -48,5 +48,6 @@ def sync_now() -> None:
         pace.note_sync(now=timezone.now())
 
 
+sync_bell = Bell(sync_if_due)
 dispatch_bell = Bell(dispatch)
 inbox_bell = Bell(apply_inbox, quiet_s=inbox.LINGER_S / 5)

@@ -19,7 +19,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from chargers import counters, inbox, pace
+from chargers import counters, inbox, inventory, pace
 from chargers.models import Command, Heartbeat
 from dr_events.reconciliation import OUTAGE_S, SWEPT
 
@@ -122,6 +122,8 @@ def _edrv(now: datetime) -> Check:
     if not settings.EDRV_API_KEY:
         return Check(False, "no EDRV_API_KEY is set", essential=False)
     if trouble is None:
-        return Check(True, "answers", essential=False)
+        answered = Heartbeat.objects.filter(name__in=(pace.OK, inventory.SYNCED)).exists()
+        detail = "answers" if answered else "the fleet has not been read yet"
+        return Check(answered, detail, essential=False)
     lasting_s = (now - trouble.at).total_seconds()
     return Check(False, trouble.detail, essential=False, seconds=round(lasting_s, 1))

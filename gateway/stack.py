@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Self
@@ -20,10 +21,12 @@ from django.core.management import call_command
 from django.db import connections
 from kombu.exceptions import OperationalError
 
-from gateway import celery_app, embedded
+from gateway import celery_app, embedded, first_sync
 from gateway.processes import Program, Supervisor
 
 WATCH_INTERVAL_S = 0.2
+# How long the start waits to say what was found at eDRV.
+FIRST_SYNC_S = 5.0
 
 
 class StackInUse(RuntimeError):
@@ -84,8 +87,11 @@ class Stack:
         programs = self.programs()
         for program in programs:
             self.supervisor.launch(program)
+        asked_at = first_sync.ask()
         for program in programs:
             self.supervisor.wait_ready(program.name)
+        self._say(first_sync.outcome(asked_at, within_s=FIRST_SYNC_S))
+        connections.close_all()
 
     def _start_servers(self) -> None:
         if settings.EMBEDDED_DATABASE:
@@ -116,19 +122,24 @@ class Stack:
         ]
 
     def _celery_worker(self, name: str, *, queues: str, processes: int) -> Program:
-        return self._python(
+        return self._celery(
             name,
-            *("celery", "-A", "gateway", "worker", "-Q", queues, "-c", str(processes)),
-            *("-n", f"{name}@%h", "--without-gossip", "--without-mingle", "-l", "INFO"),
+            *("worker", "-Q", queues, "-c", str(processes), "-n", f"{name}@%h"),
+            *("--without-gossip", "--without-mingle", "-l", "INFO"),
             ready=lambda: _pongs(f"{name}@{socket.gethostname()}"),
         )
 
     def _beat(self) -> Program:
-        return self._python(
-            "beat",
-            *("celery", "-A", "gateway", "beat", "-l", "INFO"),
-            *("-S", "celery.beat.Scheduler", "--pidfile="),
+        return self._celery(
+            "beat", "beat", "-l", "INFO", "-S", "celery.beat.Scheduler", "--pidfile="
         )
+
+    def _celery(
+        self, name: str, *arguments: str, ready: Callable[[], bool] = lambda: True
+    ) -> Program:
+        """Asked to stop, a worker finishes its tasks, which it cannot do without the servers."""
+        program = self._python(name, "celery", "-A", "gateway", *arguments, ready=ready)
+        return replace(program, death_signal=signal.SIGKILL)
 
     def _python(
         self, name: str, module: str, *arguments: str, ready: Callable[[], bool] = lambda: True

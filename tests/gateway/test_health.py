@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from chargers import limits, pace
+from chargers import inventory, limits, pace
 from chargers.edrv.errors import ProviderFailed, Unauthorized
 from chargers.models import Command, Heartbeat, WebhookDelivery
 from dr_events.reconciliation import SWEPT
@@ -15,6 +15,10 @@ from tests.fleet import FOUR_KW, NOW, later, make_session, wanting
 
 def swept(at=None):
     Heartbeat.objects.create(name=SWEPT, at=at or timezone.now())
+
+
+def read():
+    Heartbeat.objects.create(name=inventory.SYNCED, at=timezone.now())
 
 
 def delivery(at):
@@ -55,6 +59,7 @@ def test_health_is_for_reading(client, path):
 @pytest.mark.django_db
 def test_ready_is_when_every_check_is_ok(client):
     swept()
+    read()
 
     response = client.get("/health/ready/")
 
@@ -66,13 +71,23 @@ def test_ready_is_when_every_check_is_ok(client):
 
 
 @pytest.mark.django_db
+def test_until_the_fleet_has_been_read_the_gateway_is_degraded(client):
+    swept()
+
+    assert ask(client) == (200, "degraded", {"edrv"})
+
+
+@pytest.mark.django_db
 def test_without_a_sweep_the_gateway_is_down(client):
+    read()
+
     assert ask(client) == (503, "down", {"sweep"})
 
 
 @pytest.mark.django_db
 def test_without_redis_the_gateway_is_down_and_says_the_rest_all_the_same(client, redis_away):
     swept()
+    read()
 
     assert ask(client) == (503, "down", {"redis"})
 

@@ -49,6 +49,16 @@ def scheduled(gateway):
     return gateway.declare(starts_at=(datetime.now(UTC) + timedelta(days=30)).isoformat())["id"]
 
 
+def test_it_says_at_once_what_it_has_read_and_that_it_runs(gateway):
+    def said():
+        return (gateway.data_dir / "up.log").read_text()
+
+    wait_until(lambda: "The gateway runs." in said())
+
+    assert "read from eDRV: 1 sites," in said()
+    assert "4 sessions" in said()
+
+
 def test_a_second_one_on_the_same_data_is_refused_in_one_line(gateway):
     before = gateway.family()
 
