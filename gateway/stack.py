@@ -20,7 +20,7 @@ from django.core.management import call_command
 from django.db import connections
 from kombu.exceptions import OperationalError
 
-from gateway import celery_app, embedded
+from gateway import celery_app, database_role, embedded
 from gateway.processes import Program, Supervisor
 
 WATCH_INTERVAL_S = 0.2
@@ -78,14 +78,25 @@ class Stack:
     def _start(self) -> None:
         self._start_servers()
         self._say("migrating the database …")
-        call_command("migrate", verbosity=0, interactive=False)
-        connections.close_all()
+        self._migrate()
         self._say("starting web, workers and beat …")
         programs = self.programs()
         for program in programs:
             self.supervisor.launch(program)
         for program in programs:
             self.supervisor.wait_ready(program.name)
+
+    def _migrate(self) -> None:
+        """As the owner. The programs get the role that owns nothing, where the server is ours to
+        make one in."""
+        if settings.EMBEDDED_DATABASE:
+            database_role.create()
+            role = database_role.APP_ROLE
+            self._env["DATABASE_URL"] = embedded.app_database_url(settings.DATA_DIR, role)
+        call_command("migrate", verbosity=0, interactive=False)
+        connections.close_all()
+        # Else the owner's connection stays in the pool, idle, for as long as this runs.
+        connections["default"].close_pool()  # type: ignore[attr-defined]
 
     def _start_servers(self) -> None:
         if settings.EMBEDDED_DATABASE:
