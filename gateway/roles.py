@@ -26,7 +26,12 @@ FLEET = (
     "chargers.change_connector",
     "chargers.change_session",
 )
-SEEING_ACCESS = ("auth.view_user", "auth.view_group", "gateway.view_apiclient")
+SEEING_ACCESS = (
+    "auth.view_user",
+    "auth.view_group",
+    "axes.view_accessfailurelog",
+    "gateway.view_apiclient",
+)
 MANAGING_ACCESS = (
     *SEEING_ACCESS,
     *(f"auth.{verb}_{name}" for name in ("user", "group") for verb in ("add", "change", "delete")),

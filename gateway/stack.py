@@ -21,7 +21,7 @@ from django.core.management import call_command
 from django.db import connections
 from kombu.exceptions import OperationalError
 
-from gateway import celery_app, embedded, first_sync
+from gateway import celery_app, database_role, embedded, first_sync
 from gateway.processes import Program, Supervisor
 
 WATCH_INTERVAL_S = 0.2
@@ -81,8 +81,7 @@ class Stack:
     def _start(self) -> None:
         self._start_servers()
         self._say("migrating the database …")
-        call_command("migrate", verbosity=0, interactive=False)
-        connections.close_all()
+        self._migrate()
         self._say("starting web, workers and beat …")
         programs = self.programs()
         for program in programs:
@@ -91,7 +90,17 @@ class Stack:
         for program in programs:
             self.supervisor.wait_ready(program.name)
         self._say(first_sync.outcome(asked_at, within_s=FIRST_SYNC_S))
-        connections.close_all()
+        _leave_the_database()
+
+    def _migrate(self) -> None:
+        """As the owner. The programs get the role that owns nothing, where the server is ours to
+        make one in."""
+        if settings.EMBEDDED_DATABASE:
+            database_role.create()
+            role = database_role.APP_ROLE
+            self._env["DATABASE_URL"] = embedded.app_database_url(settings.DATA_DIR, role)
+        call_command("migrate", verbosity=0, interactive=False)
+        _leave_the_database()
 
     def _start_servers(self) -> None:
         if settings.EMBEDDED_DATABASE:
@@ -156,6 +165,12 @@ class Stack:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._stopping.set()
+
+
+def _leave_the_database() -> None:
+    """Else the owner's connection stays in the pool, idle, for as long as this runs."""
+    connections.close_all()
+    connections["default"].close_pool()  # type: ignore[attr-defined]
 
 
 def _is_taken(port: int) -> bool:

@@ -6,9 +6,11 @@ import subprocess
 from datetime import UTC, datetime, timedelta
 
 import psutil
+import psycopg
 import pytest
 
 from gateway import embedded
+from gateway.database_role import APP_ROLE
 from gateway.embedded import EmbeddedServerFailed
 from tests.gateway_process import MANAGE, REPOSITORY, Gateway, free_port, is_running
 from tests.simulation import Simulation
@@ -171,3 +173,18 @@ def test_a_command_that_has_to_wait_too_long_for_another_says_so(tmp_path, monke
             embedded.database_turn(tmp_path),
         ):
             pytest.fail("nobody was waited for")
+
+
+def test_its_programs_own_nothing_in_the_database(gateway):
+    held = gateway.rows(
+        "SELECT DISTINCT usename FROM pg_stat_activity"
+        " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+    )
+    host = str(embedded.socket_dir(gateway.data_dir))
+
+    assert held == [{"usename": APP_ROLE}]
+    with (
+        psycopg.connect(host=host, user=APP_ROLE, dbname="postgres") as connection,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        connection.execute("UPDATE chargers_auditentry SET actor = 'somebody'")
