@@ -115,7 +115,14 @@ class Gateway(RuleBasedStateMachine):
         bell=st.booleans(),
     )
     def declare(
-        self, limit: Any, priority: Any, starts_in: Any, lasts: Any, aim: int, slope: Any, bell: bool
+        self,
+        limit: Any,
+        priority: Any,
+        starts_in: Any,
+        lasts: Any,
+        aim: int,
+        slope: Any,
+        bell: bool,
     ) -> None:
         stations = [{"type": "chargestation", "value": id_} for id_ in self.wire.online]
         everywhere = [{"type": "all"}]
@@ -160,9 +167,7 @@ class Gateway(RuleBasedStateMachine):
     def rejoin(self, which: int) -> None:
         found = list(OptOut.objects.filter(withdrawn_at=None).order_by("id"))
         out = found[which % len(found)]
-        self._order(
-            lambda: opt_outs.withdraw(out.event_id, out.pk, actor=OPERATOR, now=self.now)
-        )
+        self._order(lambda: opt_outs.withdraw(out.event_id, out.pk, actor=OPERATOR, now=self.now))
 
     def _order(self, do: Callable[[], object], *, bell: bool = False) -> None:
         """Whatever is refused, with a reason, has changed nothing. The bell may be heard."""

@@ -24,6 +24,4 @@ def quiet():
 
 @pytest.mark.usefixtures("quiet")
 def test_the_promises_hold_after_every_step_whatever_its_order(pytestconfig):
-    run_state_machine_as_test(
-        Gateway, settings=LONG if pytestconfig.getoption("--long") else SHORT
-    )
+    run_state_machine_as_test(Gateway, settings=LONG if pytestconfig.getoption("--long") else SHORT)

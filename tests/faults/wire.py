@@ -155,7 +155,9 @@ class Wire:
         body = orjson.loads(claim.call.body) if claim.call.body else None
         limit = (body["unit"], float(body["limit"])) if body else None
         id_ = f"{next(self._ids):024x}"
-        action = Action(id_, claim.command_id, car, "set" if limit else "clear", limit, updated_at=at)
+        action = Action(
+            id_, claim.command_id, car, "set" if limit else "clear", limit, updated_at=at
+        )
         self.actions[id_] = action
         self._tell(f"session.{action.verb}_power_limit.requested", action.as_json(), at)
         return action
