@@ -53,9 +53,11 @@ class Stored:
 
     @property
     def said_at(self) -> datetime:
-        """eDRV's own time; ours where it says none, or one that is still to come."""
+        """eDRV's own time; ours where it says none, or one that is still to come: believed, it
+        would outdate what is said until then."""
         said_at = self.delivery.created_at or self.received_at
-        return min(said_at, self.received_at + settlement.MAX_CLOCK_AHEAD)
+        is_to_come = said_at > self.received_at + settlement.MAX_CLOCK_AHEAD
+        return self.received_at if is_to_come else said_at
 
 
 @dataclass(frozen=True, slots=True)

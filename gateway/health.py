@@ -95,6 +95,9 @@ def _sweep(now: datetime) -> Check:
 
 
 def _oldest_due(now: datetime) -> Check:
+    if pace.in_trouble():
+        # One outage is one alarm: what waits for eDRV is counted there.
+        return Check(True, "commands wait for eDRV: see edrv", essential=False)
     due = Command.due(now=now).order_by("next_attempt_at")
     oldest = due.values_list("next_attempt_at", flat=True).first()
     overdue_s = (now - oldest).total_seconds() if oldest else 0.0
@@ -125,5 +128,7 @@ def _edrv(now: datetime) -> Check:
         answered = Heartbeat.objects.filter(name__in=(pace.OK, inventory.SYNCED)).exists()
         detail = "answers" if answered else "the fleet has not been read yet"
         return Check(answered, detail, essential=False)
+    waiting = pace.commands_waiting(now=now)
+    detail = f"{trouble.detail}; {waiting:,} commands wait for it" if waiting else trouble.detail
     lasting_s = (now - trouble.at).total_seconds()
-    return Check(False, trouble.detail, essential=False, seconds=round(lasting_s, 1))
+    return Check(False, detail, essential=False, seconds=round(lasting_s, 1))

@@ -48,6 +48,7 @@ def events_now() -> list[dict[str, Any]]:
     )
     events = sorted(found.order_by("starts_at")[:MOST_EVENTS], key=_urgency)
     counts = figures.counts_of(event.pk for event in events)
+    waiting = figures.waiting_for_edrv(event.pk for event in events)
     now = timezone.now()
     return [
         {
@@ -59,7 +60,10 @@ def events_now() -> list[dict[str, Any]]:
             "times": [told for told in times_of(event, now=now) if told[0] in ("starts", "ends")],
             "counts": counts[event.pk],
             "progress": progress_text(counts[event.pk]),
-            "trouble": counts[event.pk].failed + counts[event.pk].unreachable,
+            "trouble": counts[event.pk].failed
+            + counts[event.pk].unreachable
+            - waiting.get(event.pk, 0),
+            "waiting": waiting.get(event.pk, 0),
         }
         for event in events
     ]

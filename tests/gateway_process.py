@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any, Self
 
@@ -80,6 +81,7 @@ class Gateway:
 
     def start(self) -> None:
         """`manage.py up`, until it is ready."""
+        began_s = time.monotonic()
         with (self.data_dir / "up.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [*MANAGE, "up", "--port", str(self.port)],
@@ -90,7 +92,8 @@ class Gateway:
                 start_new_session=True,
                 preexec_fn=die_with_parent(signal.SIGINT),
             )
-        wait_until(self.is_ready, within_s=90, or_fail=self._has_died)
+        wait_until(self.is_ready, within_s=240, or_fail=self._has_died)
+        self.started_in_s = time.monotonic() - began_s
 
     def _has_died(self) -> None:
         assert self.process.poll() is None, (self.data_dir / "up.log").read_text()[-3000:]
@@ -188,6 +191,12 @@ class Gateway:
     def participations(self, event_id: str) -> dict[str, dict[str, Any]]:
         found = self.client.all(f"events/{event_id}/participations/")
         return {part["session"]: part for part in found}
+
+    def amend(self, event_id: str, **changes: Any) -> None:
+        """For what the client of the demo has no use."""
+        self.client._http.patch(
+            f"{self.url}/api/v1/events/{event_id}/", json=changes, timeout=30
+        ).raise_for_status()
 
     def end(self, event_id: str) -> None:
         self.client.post(f"events/{event_id}/end/")

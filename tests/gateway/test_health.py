@@ -186,3 +186,22 @@ def test_edrv_s_trouble_is_told_with_its_reason_until_edrv_answers(settings):
     assert check("edrv", at=later(92)).ok
     settings.EDRV_API_KEY = ""
     assert check("edrv").detail == "no EDRV_API_KEY is set"
+
+
+@pytest.mark.django_db
+def test_an_outage_of_edrv_is_one_alarm_that_counts_what_waits_for_it(client):
+    swept()
+    delivery(timezone.now())
+    for _ in range(3):
+        an_hour_overdue()
+    Command.objects.filter(pk=Command.objects.first().pk).update(
+        reason="provider_failed", next_attempt_at=timezone.now() + timedelta(minutes=1)
+    )
+    trouble()
+
+    said = client.get("/health/ready/").json()
+
+    failing = {name: found for name, found in said["checks"].items() if not found["ok"]}
+    assert set(failing) == {"edrv"}
+    assert "3 commands wait for it" in failing["edrv"]["detail"]
+    assert "see edrv" in said["checks"]["oldest_due"]["detail"]

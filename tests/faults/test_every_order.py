@@ -1,0 +1,27 @@
+"""Whatever happens in whatever order, the promises hold after every step."""
+
+import logging
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from tests.faults.machine import Gateway
+
+pytestmark = [pytest.mark.django_db, pytest.mark.timeout(3600)]
+
+COMMON = {"deadline": None, "suppress_health_check": list(HealthCheck), "print_blob": True}
+SHORT = settings(max_examples=25, stateful_step_count=40, **COMMON)
+LONG = settings(max_examples=220, stateful_step_count=60, **COMMON)
+
+
+@pytest.fixture
+def quiet():
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.mark.usefixtures("quiet")
+def test_the_promises_hold_after_every_step_whatever_its_order(pytestconfig):
+    run_state_machine_as_test(Gateway, settings=LONG if pytestconfig.getoption("--long") else SHORT)
