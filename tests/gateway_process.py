@@ -113,6 +113,11 @@ class Gateway:
         top = psutil.Process(self.process.pid)
         return [top, *top.children(recursive=True)]
 
+    def programs(self) -> list[psutil.Process]:
+        """What `up` itself has started. Their own children come and go: a database has one for
+        each connection."""
+        return psutil.Process(self.process.pid).children()
+
     def kill_everything(self) -> None:
         """SIGKILL to every process at once, as a power cut would."""
         for process in self.family():
@@ -125,8 +130,7 @@ class Gateway:
 
         def leader() -> psutil.Process | None:
             # Its own children alone: those of a leader that was just killed are still about.
-            programs = psutil.Process(self.process.pid).children()
-            return next((p for p in programs if ROLES[role] in " ".join(_words(p))), None)
+            return next((p for p in self.programs() if ROLES[role] in " ".join(_words(p))), None)
 
         return wait_until(leader)
 

@@ -62,7 +62,7 @@ def test_it_says_at_once_what_it_has_read_and_that_it_runs(gateway):
 
 
 def test_a_second_one_on_the_same_data_is_refused_in_one_line(gateway):
-    before = gateway.family()
+    before = gateway.programs()
 
     refused = up(gateway.data_dir, free_port())
 
