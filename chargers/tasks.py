@@ -19,18 +19,21 @@ log = structlog.get_logger(__name__)
 @shared_task
 def dispatch() -> None:
     """Send every due command."""
+    dispatch_bell.answer()
     dispatching.drain(more_due=dispatch_bell.ring)
 
 
 @shared_task
 def apply_inbox() -> None:
     """Apply every stored webhook."""
+    inbox_bell.answer()
     inbox.drain()
 
 
 @shared_task
 def sync_if_due() -> None:
     """Read the fleet from eDRV when it is time to; one worker at a time."""
+    sync_bell.answer()
     with sql.only_one("sync") as had:
         if had and settings.EDRV_API_KEY and inventory.is_sync_due(now=timezone.now()):
             sync_now()

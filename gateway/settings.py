@@ -272,8 +272,12 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "interval_step": 0,
     "interval_max": 0,
 }
+# What beat rings has a queue of its own: workers take from their queues in turn, so it never waits
+# behind the bells of a busy hour.
 CELERY_TASK_ROUTES = {
     "chargers.tasks.dispatch": {"queue": "dispatch"},
+    "chargers.tasks.sync_if_due": {"queue": "clock"},
+    "dr_events.tasks.sweep": {"queue": "clock"},
     "chargers.tasks.*": {"queue": "control"},
     "dr_events.tasks.*": {"queue": "control"},
 }

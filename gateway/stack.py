@@ -126,7 +126,7 @@ class Stack:
 
     def _workers(self) -> list[Program]:
         return [
-            self._celery_worker("worker", queues="control", processes=3),
+            self._celery_worker("worker", queues="clock,control", processes=3),
             self._celery_worker("dispatcher", queues="dispatch", processes=1),
         ]
 

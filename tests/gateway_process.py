@@ -37,7 +37,7 @@ QUICK = {
 
 ROLES = {
     "web": "granian",
-    "worker": "-Q control",
+    "worker": "-Q clock,control",
     "dispatcher": "-Q dispatch",
     "beat": "celery -A gateway beat",
     "postgres": "bin/postgres -D",
