@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from django.conf import settings
 from django.db import connection
 
 
@@ -58,15 +59,26 @@ def lock_sessions(session_ids: Iterable[int]) -> None:
 @contextmanager
 def only_one(name: str) -> Iterator[bool]:
     """Hold a PostgreSQL advisory lock for a whole task, over several transactions. Yields whether
-    it was free. The server frees it when the connection dies, so no crash can leave it held."""
-    had = bool(ids("SELECT pg_try_advisory_lock(hashtext(%s))", [name])[0])
+    it was free. The server frees it when the connection dies, so no crash can leave it held, and
+    ends a connection that does nothing with it for DATABASE_STANDSTILL_S."""
+    had = bool(ids(_TRY_LOCK, [name, f"{settings.DATABASE_STANDSTILL_S}s"])[0])
     try:
         yield had
     finally:
         if had and connection.is_usable():
-            run("SELECT pg_advisory_unlock(hashtext(%s))", [name])
+            run(_UNLOCK, [name])
 
 
 def one_at_a_time(name: str) -> None:
     """Wait for an advisory lock that is held to the end of the transaction."""
     run("SELECT pg_advisory_xact_lock(hashtext(%s))", [name])
+
+
+_TRY_LOCK = """
+    SELECT CASE WHEN pg_try_advisory_lock(hashtext(%s))
+                THEN set_config('idle_session_timeout', %s, FALSE) IS NOT NULL ELSE FALSE END
+"""
+
+_UNLOCK = """
+    SELECT pg_advisory_unlock(hashtext(%s)), set_config('idle_session_timeout', '0', FALSE)
+"""
