@@ -15,7 +15,11 @@ def shown(name):
 
 
 @pytest.mark.django_db
-def test_whoever_stands_still_in_a_transaction_is_ended_after_five_minutes():
+def test_whoever_stands_still_in_a_transaction_is_ended_unless_he_plans():
+    assert shown("idle_in_transaction_session_timeout") == "20s"
+
+    sql.one_at_a_time("something")
+
     assert shown("idle_in_transaction_session_timeout") == "5min"
 
 
@@ -27,7 +31,7 @@ def test_a_lock_has_its_limit_only_as_long_as_it_is_held():
         held = shown("idle_session_timeout")
 
     assert had
-    assert (before, held, shown("idle_session_timeout")) == ("0", "5min", "0")
+    assert (before, held, shown("idle_session_timeout")) == ("0", "20s", "0")
 
 
 @pytest.mark.django_db(transaction=True)

@@ -23,7 +23,7 @@ WAITED = """
 NOW = "SELECT clock_timestamp() AS now"
 DELIVERIES = """
     SELECT external_id, type, state FROM chargers_webhookdelivery
-     WHERE type LIKE '%power_limit%'
+     WHERE type LIKE '%%power_limit%%'
 """
 
 
