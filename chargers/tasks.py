@@ -34,7 +34,7 @@ def apply_inbox() -> None:
 def sync_if_due() -> None:
     """Read the fleet from eDRV when it is time to; one worker at a time."""
     sync_bell.answer()
-    with sql.only_one("sync") as had:
+    with sql.only_one("sync", patience_s=sql.LONGEST_THOUGHT_S) as had:
         if had and settings.EDRV_API_KEY and inventory.is_sync_due(now=timezone.now()):
             sync_now()
 

@@ -92,7 +92,11 @@ EMBEDDED_DATABASE = _database is None
 DATABASES: dict[str, dict[str, Any]] = {
     "default": _database or embedded.database_settings(DATA_DIR)
 }
+# A worker that was frozen with locks in its hand must not hold them for ever: PostgreSQL ends the
+# connection of whoever keeps others waiting and has not said a word for so long.
+DATABASE_STANDSTILL_S = 20
 DATABASES["default"]["OPTIONS"] = {
+    "options": f"-c idle_in_transaction_session_timeout={DATABASE_STANDSTILL_S}s",
     **DATABASES["default"].get("OPTIONS", {}),
     "pool": {"min_size": 1, "max_size": env.whole("DATABASE_POOL_SIZE", 8, least=1), "timeout": 3},
 }

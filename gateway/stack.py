@@ -119,7 +119,7 @@ class Stack:
         return self._python(
             "web",
             *("granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(self.port)),
-            *("--workers", "2", "--blocking-threads", "4", "--respawn-failed-workers"),
+            *("--workers", "2", "--blocking-threads", "128", "--respawn-failed-workers"),
             "gateway.wsgi:application",
             ready=lambda: _answers(f"{self.url}/health/live/"),
         )

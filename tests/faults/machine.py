@@ -70,6 +70,8 @@ class Gateway(RuleBasedStateMachine):
         super().__init__()
         self._everything = transaction.atomic()
         self._everything.__enter__()
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER SEQUENCE chargers_session_id_seq RESTART")
         self.wire, self.seen = Wire(), promises.Seen()
         self.now_s, self.swept = 0.0, False
         self.claimed: list[tuple[float, Claim]] = []
@@ -102,7 +104,7 @@ class Gateway(RuleBasedStateMachine):
         station = connector.chargestation.external_id
         return Car(id_, station, connector.external_id, changed_at=later(-10))
 
-    # --- people -------------------------------------------------------------------------------
+    # --- people ---------------------------------------------------------------------------------
 
     @precondition(lambda self: len(self._open_events()) < MOST_EVENTS)
     @rule(
@@ -221,7 +223,7 @@ class Gateway(RuleBasedStateMachine):
         heads = self.wire.heads()
         self.wire.answer(heads[which % len(heads)], said, self.now)
 
-    # --- the dispatcher, in one go and step by step -----------------------------------------------
+    # --- the dispatcher, in one go and step by step ---------------------------------------------
 
     @rule(how=st.sampled_from(HOW), said=verdicts, death=deaths)
     def dispatch(self, how: str, said: Any, death: int | None) -> None:
@@ -276,7 +278,7 @@ class Gateway(RuleBasedStateMachine):
         self.claimed.clear()
         self.replies.clear()
 
-    # --- webhooks ---------------------------------------------------------------------------------
+    # --- webhooks -------------------------------------------------------------------------------
 
     @precondition(lambda self: self.wire.outbox)
     @rule(which=pick)
@@ -309,7 +311,7 @@ class Gateway(RuleBasedStateMachine):
     def sync(self) -> None:
         inventory.sync(self.wire, now=self.now, everything=True)  # type: ignore[arg-type]
 
-    # --- time and death --------------------------------------------------------------------------
+    # --- time and death -------------------------------------------------------------------------
 
     @rule(passing_s=seconds)
     def wait(self, passing_s: float) -> None:
@@ -334,7 +336,7 @@ class Gateway(RuleBasedStateMachine):
             return True
         return False
 
-    # --- what must hold --------------------------------------------------------------------------
+    # --- what must hold -------------------------------------------------------------------------
 
     @invariant()
     def promises_hold(self) -> None:

@@ -7,7 +7,6 @@ from datetime import datetime
 import pytest
 import requests
 
-from tests.books import held_down
 from tests.faults.conftest import RATE_PER_S, SESSIONS, TIME_FACTOR
 from tests.faults.ledgers import end_and_compare, wait_until_all_confirmed
 from tests.waiting import wait_until
@@ -39,7 +38,7 @@ def test_an_outage_of_edrv_is_one_alarm_no_storm_and_no_loss(gateway, edrv, outa
     wait_until(lambda: "edrv" in failing_checks(gateway))
     time.sleep(max(0.0, lasts_s - (time.monotonic() - began_s)))
 
-    assert failing_checks(gateway) == {"edrv"}
+    wait_until(lambda: failing_checks(gateway) == {"edrv"})
     assert 'dr_check_ok{check="edrv"} 0.0' in requests.get(f"{gateway.url}/metrics").text
     asked = calls(edrv.requests()[asked_before:])
     assert 0 < len(asked) <= RATE_PER_S * (time.monotonic() - began_s)
@@ -48,7 +47,6 @@ def test_an_outage_of_edrv_is_one_alarm_no_storm_and_no_loss(gateway, edrv, outa
 
     edrv.clear_faults()
     wait_until_all_confirmed(gateway, event["id"], SESSIONS, within_s=120)
-    assert len(held_down(edrv)) == SESSIONS
     wait_until(lambda: not failing_checks(gateway))
     end_and_compare(gateway, edrv, event["id"])
 

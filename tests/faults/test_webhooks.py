@@ -21,7 +21,10 @@ WAITED = """
       FROM chargers_command WHERE state = 'accepted' AND created_at > %s
 """
 NOW = "SELECT clock_timestamp() AS now"
-DELIVERIES = "SELECT external_id, type, state FROM chargers_webhookdelivery"
+DELIVERIES = """
+    SELECT external_id, type, state FROM chargers_webhookdelivery
+     WHERE type LIKE '%%power_limit%%'
+"""
 
 
 def test_with_every_webhook_dropped_the_truth_comes_by_asking(gateway, edrv):
@@ -59,12 +62,20 @@ def test_webhooks_ten_times_late_shuffled_and_first_lead_to_the_same_state(gatew
 
 
 def disturb(edrv, rng):
-    """Every webhook ten times; half of them late by up to two deadlines and more, the others
-    shuffled; every other answer to a call comes after its webhooks, or after a second without."""
-    edrv.fault("double_webhooks", times=10)
+    """Every answer of a station is told ten times; half of them late by up to two deadlines and
+    more, the others shuffled; every other answer to a call comes after its webhooks, or after a
+    second without."""
     late_s = rng.uniform(0.5, 2.5) * DEADLINE_S
-    edrv.fault("delay_webhooks", min_s=0, max_s=late_s, match={"share": rng.uniform(0.3, 0.7)})
-    edrv.fault("reorder_webhooks", window=rng.randint(5, 60), window_s=rng.uniform(0.2, 2))
+    for type_ in ("session.set_power_limit", "session.clear_power_limit"):
+        late = {"type": type_, "share": rng.uniform(0.3, 0.7)}
+        edrv.fault("double_webhooks", times=10, match={"type": type_})
+        edrv.fault("delay_webhooks", min_s=0, max_s=late_s, match=late)
+        edrv.fault(
+            "reorder_webhooks",
+            window=rng.randint(5, 60),
+            window_s=rng.uniform(0.2, 2),
+            match={"type": type_},
+        )
     edrv.fault("webhook_first", wait_s=1, match={"share": 0.5})
 
 
@@ -90,8 +101,9 @@ def tell_a_story(gateway, edrv):
 
 
 def everything_is_told(gateway, edrv):
-    """Nothing is on its way any more, each webhook is stored once, and none is left to apply."""
-    if edrv.ledger()["webhooks"]["pending"]:
+    """No answer of a station is on its way any more, each is stored once and applied."""
+    told = edrv.ledger()["webhooks"]["by_type"]
+    if any("_power_limit" in type_ and states.get("pending") for type_, states in told.items()):
         return False
     stored = gateway.rows(DELIVERIES)
     assert len({(row["external_id"], row["type"]) for row in stored}) == len(stored)
