@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from psycopg.rows import dict_row
 from gateway import embedded
 from gateway.demo.world import Client
 from gateway.processes import die_with_parent
+from tests.ports import free_port
 from tests.simulation import API_KEY, SECRET, Simulation
 from tests.waiting import wait_until
 
@@ -219,12 +219,6 @@ class Gateway:
 
 
 MANAGE = [sys.executable, str(REPOSITORY / "manage.py")]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def is_running(process: psutil.Process) -> bool:

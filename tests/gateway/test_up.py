@@ -12,7 +12,8 @@ import pytest
 from gateway import embedded
 from gateway.database_role import APP_ROLE
 from gateway.embedded import EmbeddedServerFailed
-from tests.gateway_process import MANAGE, REPOSITORY, Gateway, free_port, is_running
+from tests.gateway_process import MANAGE, REPOSITORY, Gateway, is_running
+from tests.ports import free_port
 from tests.simulation import Simulation
 from tests.waiting import wait_until
 
