@@ -66,6 +66,8 @@ limits = st.one_of(
 class Gateway(RuleBasedStateMachine):
     """`now_s` counts from an arbitrary beginning; nothing here waits."""
 
+    steps = 0  # of all runs
+
     def __init__(self) -> None:
         super().__init__()
         self._everything = transaction.atomic()
@@ -340,6 +342,7 @@ class Gateway(RuleBasedStateMachine):
 
     @invariant()
     def promises_hold(self) -> None:
+        Gateway.steps += 1
         promises.check(self.wire, self.seen)
         if self.swept:
             promises.check_events(self.wire)
