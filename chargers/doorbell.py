@@ -1,29 +1,49 @@
 """Bells: Celery messages saying "look now". The rows and the sweep are the guarantee, so a bell
-that cannot be rung is a line in the log and never an error."""
+that cannot be rung is a line in the log and never an error.
+
+A task has one bell in the queue and no more, whoever rings: bells that pile up on a busy machine
+would keep the sweep waiting behind them until it has expired, again and again.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 
+import redis
 import structlog
 from celery import Task
 from django.db import transaction
 
+from chargers import counters
+
 log = structlog.get_logger(__name__)
 
 EXPIRES_S = 30
+# A bell that nobody has answered by then is taken for lost.
+LOST_AFTER_S = 2
 
 
 class Bell:
-    """One task, rung once the transaction has committed. Within `quiet_s` of the last time this
-    process does not ring again: whoever answers stays for longer than that."""
+    """One task, rung once the transaction has committed, unless it has been rung and not answered
+    yet. Within `quiet_s` of the last time this process does not ring again: whoever answers stays
+    for longer than that."""
 
     def __init__(self, task: Task[..., None], *, quiet_s: float = 0.0) -> None:
         self._task = task
         self._quiet_s = quiet_s
         self._rung_at = 0.0
         self._lock = threading.Lock()
+
+    @property
+    def _key(self) -> str:
+        return f"bell:{self._task.name}"
+
+    def answer(self) -> None:
+        """The task has begun, and looks at the rows from now on: the next ring is to be heard."""
+        with contextlib.suppress(redis.RedisError):
+            counters.connection().delete(self._key)
 
     def ring(self) -> None:
         transaction.on_commit(self._ring_now)
@@ -35,7 +55,9 @@ class Bell:
                 return
             self._rung_at = now
         try:
+            if not counters.connection().set(self._key, 1, nx=True, ex=LOST_AFTER_S):
+                return
             self._task.apply_async(expires=EXPIRES_S, retry=False, ignore_result=True)
-        # kombu raises whatever its transport does.
+        # kombu raises whatever its transport does, as does the connection to Redis.
         except Exception as error:  # noqa: BLE001
             log.warning("bell.unheard", task=self._task.name, error=str(error))

@@ -10,7 +10,6 @@ from typing import Any
 from django.conf import settings
 from django.db import connection
 
-
 # Planning a large fleet, or asking eDRV for one, may take so long between two statements.
 LONGEST_THOUGHT_S = 300
 

@@ -19,12 +19,14 @@ log = structlog.get_logger(__name__)
 @shared_task
 def dispatch() -> None:
     """Send every due command."""
+    dispatch_bell.answer()
     dispatching.drain(more_due=dispatch_bell.ring)
 
 
 @shared_task
 def apply_inbox() -> None:
     """Apply every stored webhook."""
+    inbox_bell.answer()
     inbox.drain()
 
 

@@ -20,6 +20,7 @@ def sweep() -> None:
 @shared_task
 def steer() -> None:
     """An event was declared, amended or ended, or there is news of sessions."""
+    steer_bell.answer()
     reconciliation.steer(now=timezone.now())
 
 
