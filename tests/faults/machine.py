@@ -23,48 +23,23 @@ from dr_events import intake, opt_outs, reconciliation
 from dr_events.models import Event, OptOut
 from tests.dr_events.story import ENDPOINT, OPERATOR
 from tests.faults import promises
+from tests.faults.choices import HOW, deaths, limits, pick, seconds, verdicts
 from tests.faults.wire import Car, Wire
 from tests.fleet import later, make_connector, make_session, make_site, make_station, new_id
 
 TIMEOUT_S, LEASE_S = 5, 8
-HOW = ("answered", "answered", "answered", "unanswered", "failed", "unreachable", "limited",
-       "refused")  # fmt: skip
-REJECTED, UNKNOWN_CALL = {"status": "Rejected"}, {"status": "NotSupported"}
-OFFLINE, SLOW = {"error": "station offline"}, {"error": "timeout"}
 MOST_CARS, MOST_EVENTS = 6, 3
 FOUR_KW = {"kind": "per_session", "unit": "power", "value": 4200}
-
-pick = st.integers(0, 1000)
-seconds = st.sampled_from([0.1, 1, 2, 5, 9, 20, 61, 130])
-deaths = st.none() | st.integers(1, 40)
-verdicts = st.sampled_from([None, None, None, REJECTED, UNKNOWN_CALL, OFFLINE, SLOW])
 
 
 class Killed(BaseException):
     """kill -9, as the process itself would see it: not at all."""
 
 
-limits = st.one_of(
-    st.builds(
-        lambda unit, value: {"kind": "per_session", "unit": unit, "value": value},
-        st.just("power"),
-        st.sampled_from([0, 4200, 6000, 11_000]),
-    ),
-    st.builds(
-        lambda value: {"kind": "per_session", "unit": "current", "value": value},
-        st.sampled_from([3, 7, 16]),
-    ),
-    st.builds(
-        lambda kind, value: {"kind": kind, "unit": "power", "value": value},
-        st.sampled_from(["per_event", "per_site", "relief"]),
-        st.sampled_from([0, 9000, 20_000]),
-    ),
-    st.builds(lambda value: {"kind": "percent", "value": value}, st.sampled_from([20, 50])),
-)
-
-
 class Gateway(RuleBasedStateMachine):
     """`now_s` counts from an arbitrary beginning; nothing here waits."""
+
+    steps = 0  # of all runs
 
     def __init__(self) -> None:
         super().__init__()
@@ -340,6 +315,7 @@ class Gateway(RuleBasedStateMachine):
 
     @invariant()
     def promises_hold(self) -> None:
+        Gateway.steps += 1
         promises.check(self.wire, self.seen)
         if self.swept:
             promises.check_events(self.wire)

@@ -35,4 +35,6 @@ def the_same_chance(monkeypatch):
 
 @pytest.mark.usefixtures("quiet", "the_same_chance")
 def test_the_promises_hold_after_every_step_whatever_its_order(pytestconfig):
+    steps_before = Gateway.steps
     run_state_machine_as_test(Gateway, settings=LONG if pytestconfig.getoption("--long") else SHORT)
+    print(f"{Gateway.steps - steps_before:,} steps")
