@@ -1,9 +1,5 @@
 """Bells: Celery messages saying "look now". The rows and the sweep are the guarantee, so a bell
-that cannot be rung is a line in the log and never an error.
-
-A task has one bell in the queue and no more, whoever rings: bells that pile up on a busy machine
-would keep the sweep waiting behind them until it has expired, again and again.
-"""
+that cannot be rung is a line in the log and never an error."""
 
 from __future__ import annotations
 
@@ -36,15 +32,6 @@ class Bell:
         self._quiet_s = quiet_s
         self._rung_at = 0.0
         self._lock = threading.Lock()
-
-    @property
-    def _key(self) -> str:
-        return f"bell:{self._task.name}"
-
-    def answer(self) -> None:
-        """The task has begun, and looks at the rows from now on: the next ring is to be heard."""
-        with contextlib.suppress(redis.RedisError):
-            counters.connection().delete(self._key)
 
     def ring(self) -> None:
         transaction.on_commit(self._ring_now)
