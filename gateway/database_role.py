@@ -97,7 +97,7 @@ def _grant_on(cursor: Any, table: str, privileges: list[str]) -> None:
 def _with_columns(cursor: Any, table: str, privilege: str) -> sql.Composable:
     fixed = FIXED_COLUMNS.get(table, ())
     if privilege != "UPDATE" or not fixed:
-        return sql.SQL(privilege)  # type: ignore[arg-type]
+        return sql.SQL(privilege)
     described = connection.introspection.get_table_description(cursor, table)
     free = [sql.Identifier(column.name) for column in described if column.name not in fixed]
     return sql.SQL("UPDATE ({})").format(sql.SQL(", ").join(free))
