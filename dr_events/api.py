@@ -285,7 +285,7 @@ class OptOutViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[OptOut]):
         shown = OptOutRepresentation(made.opt_out).data
         return Response(shown, status=201 if made.created else 200)
 
-    @extend_schema(responses=OptOutRepresentation)
+    @extend_schema(responses={200: OptOutRepresentation})
     def destroy(self, request: Request, event_id: UUID, pk: int) -> Response:
         """Take part again. The opt-out stays on record."""
         found = opt_outs.withdraw(event_id, pk, actor=actor_of(request), now=timezone.now())
