@@ -19,12 +19,14 @@ log = structlog.get_logger(__name__)
 @shared_task
 def dispatch() -> None:
     """Send every due command."""
+    dispatch_bell.answered()
     dispatching.drain(more_due=dispatch_bell.ring)
 
 
 @shared_task
 def apply_inbox() -> None:
     """Apply every stored webhook."""
+    inbox_bell.answered()
     inbox.drain()
 
 
@@ -49,4 +51,4 @@ def sync_now() -> None:
 
 
 dispatch_bell = Bell(dispatch)
-inbox_bell = Bell(apply_inbox, quiet_s=inbox.LINGER_S / 5)
+inbox_bell = Bell(apply_inbox, quiet_s=inbox.LINGER_S * 0.8)

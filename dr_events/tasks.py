@@ -20,12 +20,13 @@ def sweep() -> None:
 @shared_task
 def steer() -> None:
     """An event was declared, amended or ended, or there is news of sessions."""
+    steer_bell.answered()
     reconciliation.steer(now=timezone.now())
 
 
 steer_bell = Bell(steer)
 # News comes in batches, and the sweep is never more than a second away.
-news_bell = Bell(steer, quiet_s=0.1)
+news_bell = Bell(steer, quiet_s=0.25)
 
 
 def on_news(**_: Any) -> None:
