@@ -8,7 +8,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from chargers.doorbell import Bell
-from dr_events import reconciliation
+from dr_events import pruning, reconciliation
 
 
 @shared_task
@@ -22,6 +22,12 @@ def steer() -> None:
     """An event was declared, amended or ended, or there is news of sessions."""
     steer_bell.answered()
     reconciliation.steer(now=timezone.now())
+
+
+@shared_task
+def prune() -> None:
+    """Delete meter readings that are old and no event's evidence."""
+    pruning.prune_readings(now=timezone.now())
 
 
 steer_bell = Bell(steer)
