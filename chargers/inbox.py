@@ -30,9 +30,10 @@ log = structlog.get_logger(__name__)
 Read = TypeVar("Read")
 
 BATCH = 1000
+# A batch costs much the same whether it is of ten or of a hundred, so they are let come together.
+GATHER_S = 0.05
 # After the last delivery the applier stays for a moment: the next one rarely comes alone.
 LINGER_S = 0.25
-LINGER_STEP_S = 0.02
 
 # How many of those that wait are looked after each second, and for how long.
 RETRIED_AT_ONCE = 1000
@@ -84,7 +85,10 @@ def _drain() -> int:
         if applied:
             count, give_up_at = count + applied, time.monotonic() + LINGER_S
         else:
-            time.sleep(LINGER_STEP_S)
+            # An answer that was just being recorded when its webhook was looked at.
+            retry_waiting(now=timezone.now())
+        if applied < BATCH:
+            time.sleep(GATHER_S)
     return count
 
 

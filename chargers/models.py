@@ -1,8 +1,8 @@
 """The physical fleet, the commands sent to it and the webhooks that came back.
 
 Rows of fact (Command, Attempt, MeterReading, WebhookDelivery, AuditEntry) are written by the
-gateway alone and never deleted by it. Constraints hold the truth, since bulk SQL passes by
-`clean()`.
+gateway alone and never deleted by it, but for old readings that are no event's evidence.
+Constraints hold the truth, since bulk SQL passes by `clean()`.
 """
 
 from __future__ import annotations

@@ -53,4 +53,4 @@ def sync_now() -> None:
 
 sync_bell = Bell(sync_if_due)
 dispatch_bell = Bell(dispatch)
-inbox_bell = Bell(apply_inbox, quiet_s=inbox.LINGER_S / 5)
+inbox_bell = Bell(apply_inbox, quiet_s=inbox.LINGER_S * 0.8)

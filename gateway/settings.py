@@ -60,6 +60,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "gateway.middleware.RequestContext",
     "gateway.middleware.BodyLimit",
+    "gateway.middleware.WebhookLane",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "gateway.addresses.FinalSlash",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -291,6 +292,7 @@ CELERY_TASK_DEFAULT_QUEUE = "control"
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "dr_events.tasks.sweep", "schedule": 1.0, "options": {"expires": 5}},
     "sync": {"task": "chargers.tasks.sync_if_due", "schedule": 10.0, "options": {"expires": 10}},
+    "prune": {"task": "dr_events.tasks.prune", "schedule": 60.0, "options": {"expires": 60}},
 }
 
 # --- eDRV ---------------------------------------------------------------------------------
@@ -315,6 +317,10 @@ EDRV_SYNC_INTERVAL_S = env.number("EDRV_SYNC_INTERVAL_S", 300, above=0)
 COMPLIANCE_TOLERANCE = env.number("COMPLIANCE_TOLERANCE", 0.05)
 COMPLIANCE_TOLERANCE_W = env.number("COMPLIANCE_TOLERANCE_W", 100)
 COMPLIANCE_PATIENCE_S = env.number("COMPLIANCE_PATIENCE_S", 120)
+
+# --- how long meter readings are kept that are no event's evidence -------------------------
+
+METER_READINGS_KEPT_DAYS = env.whole("METER_READINGS_KEPT_DAYS", 400, least=7)
 
 # --- caps that sessions share, standing site capacity, opt-outs ----------------------------
 

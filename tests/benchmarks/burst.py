@@ -6,7 +6,8 @@ from __future__ import annotations
 import time
 
 from tests.benchmarks.figures import Line, Scale, rate, ratios, seconds
-from tests.benchmarks.world import MIXED_POWER_W, World, bare_loop_s
+from tests.benchmarks.world import World, bare_loop_s
+from tests.large_fleet import MIXED_POWER_W
 
 PATIENCE_S = 600
 
