@@ -19,6 +19,8 @@ from django.core.exceptions import ImproperlyConfigured
 
 YES = ("1", "true", "yes", "on", "y", "ok")
 NO = ("0", "false", "no", "off", "n")
+MAIL_SCHEMES = ("smtp", "smtp+tls", "smtp+ssl")
+NO_MAIL = "dummymail://"
 RATE = re.compile(r"[1-9]\d*/(s|sec|second|m|min|minute|h|hour|d|day)")
 
 
@@ -108,6 +110,13 @@ class Environment:
         if not found["NAME"]:
             raise BadVariable(name, "names no database: postgres://user:password@host:5432/name")
         return found
+
+    def mail_server(self, name: str) -> dict[str, Any]:
+        """Django's settings of a mail server; those of none where it is unset."""
+        said = self.text(name)
+        if said and not _is_address(said, MAIL_SCHEMES):
+            raise BadVariable(name, "is no address such as smtp+tls://user:password@host:587")
+        return {**environ.Env.email_url_config(said or NO_MAIL)}
 
 
 def _is_address(said: str, schemes: Sequence[str]) -> bool:

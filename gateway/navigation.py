@@ -22,12 +22,19 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
                 "rule",
                 "dr_events.view_participation",
             ),
+            ("Troubles", "notices_trouble_changelist", "warning", "notices.view_trouble"),
             ("Opt-outs", "dr_events_optout_changelist", "block", "dr_events.view_optout"),
             (
                 "Site capacities",
                 "dr_events_sitecapacity_changelist",
                 "solar_power",
                 "dr_events.view_sitecapacity",
+            ),
+            (
+                "Notifications",
+                "notices_subscription_changelist",
+                "notifications",
+                "notices.view_subscription",
             ),
         ),
     ),
@@ -62,6 +69,7 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
                 "speed",
                 "chargers.view_meterreading",
             ),
+            ("Notices sent", "notices_delivery_changelist", "mail", "notices.view_delivery"),
             ("Audit", "chargers_auditentry_changelist", "history", "chargers.view_auditentry"),
             (
                 "Heartbeats",

@@ -47,6 +47,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "chargers",
     "dr_events",
+    "dr_events.notices",
     "gateway",
 ]
 
@@ -254,12 +255,14 @@ CELERY_TASK_ROUTES = {
     "chargers.tasks.dispatch": {"queue": "dispatch"},
     "chargers.tasks.*": {"queue": "control"},
     "dr_events.tasks.*": {"queue": "control"},
+    "dr_events.notices.tasks.*": {"queue": "notices"},
 }
 CELERY_TASK_DEFAULT_QUEUE = "control"
 # A tick that could not be run within its second is worthless: the next one does its work.
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "dr_events.tasks.sweep", "schedule": 1.0, "options": {"expires": 5}},
     "sync": {"task": "chargers.tasks.sync_if_due", "schedule": 10.0, "options": {"expires": 10}},
+    "watch": {"task": "dr_events.notices.tasks.watch", "schedule": 5.0, "options": {"expires": 10}},
 }
 
 # --- eDRV ---------------------------------------------------------------------------------
@@ -294,6 +297,19 @@ CAP_SETTLING_S = env.number("CAP_SETTLING_S", 60, above=0)
 SITE_SAFE_POWER_W = env.number("SITE_SAFE_POWER_W", 0)
 _opt_outs_a_year = env.text("OPT_OUTS_A_YEAR")
 OPT_OUTS_A_YEAR = env.whole("OPT_OUTS_A_YEAR", 0, least=0) if _opt_outs_a_year else None
+
+# --- notices ------------------------------------------------------------------------------
+
+_mail = env.mail_server("EMAIL_URL")
+EMAIL_IS_CONFIGURED = bool(env.text("EMAIL_URL"))
+EMAIL_BACKEND = _mail["EMAIL_BACKEND"]
+EMAIL_HOST, EMAIL_PORT = _mail["EMAIL_HOST"], _mail["EMAIL_PORT"]
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _mail["EMAIL_HOST_USER"], _mail["EMAIL_HOST_PASSWORD"]
+EMAIL_USE_TLS = _mail.get("EMAIL_USE_TLS", False)
+EMAIL_USE_SSL = _mail.get("EMAIL_USE_SSL", False)
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env.text("EMAIL_FROM", "gateway@localhost")
+NOTIFY_PRIVATE_ADDRESSES = env.flag("NOTIFY_PRIVATE_ADDRESSES", False)
 
 # --- logs, admin --------------------------------------------------------------------------
 

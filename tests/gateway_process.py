@@ -38,6 +38,7 @@ ROLES = {
     "web": "granian",
     "worker": "-Q control",
     "dispatcher": "-Q dispatch",
+    "notifier": "-Q notices",
     "beat": "celery -A gateway beat",
     "postgres": "bin/postgres -D",
     "valkey": "valkey-server",
