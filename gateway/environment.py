@@ -71,6 +71,18 @@ class Environment:
         said = [word for part in self.text(name).split(",") if (word := part.strip())]
         return said or list(default)
 
+    def mapping(self, name: str, *, values: Sequence[str]) -> dict[str, str]:
+        """Pairs such as a=b, separated by commas; each value one of `values`."""
+        found = {}
+        for word in self.words(name):
+            key, _, value = (part.strip() for part in word.rpartition("="))
+            if not key or value not in values:
+                raise BadVariable(
+                    name, f"{word!r} does not end in = and one of {', '.join(values)}"
+                )
+            found[key] = value
+        return found
+
     def choice(self, name: str, choices: Sequence[str]) -> str:
         """One of `choices`; unset, the first."""
         said = self.text(name, choices[0]).lower()

@@ -29,6 +29,7 @@ FLEET = (
 # Everybody may be told, at addresses of their own.
 BEING_TOLD = tuple(f"notices.{verb}_subscription" for verb in ("add", "change", "delete"))
 SEEING_ACCESS = (
+    "login.view_login",
     "notices.see_all_subscriptions",
     "auth.view_user",
     "auth.view_group",

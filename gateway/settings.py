@@ -40,6 +40,9 @@ INSTALLED_APPS = [
     "django.contrib.humanize",
     "django.contrib.postgres",
     "import_export",
+    "django_otp",
+    "django_otp.plugins.otp_totp",
+    "django_otp.plugins.otp_static",
     "oauth2_provider",
     "rest_framework",
     "django_filters",
@@ -48,6 +51,7 @@ INSTALLED_APPS = [
     "chargers",
     "dr_events",
     "dr_events.notices",
+    "gateway.login",
     "gateway",
 ]
 
@@ -60,6 +64,8 @@ MIDDLEWARE = [
     "gateway.addresses.FinalSlash",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "gateway.login.middleware.SessionLimits",
+    "gateway.login.middleware.SecondFactor",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -131,7 +137,6 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = True
 SECURE_HSTS_PRELOAD = True
 SESSION_COOKIE_SECURE = not PLAIN_HTTP
 CSRF_COOKIE_SECURE = not PLAIN_HTTP
-SESSION_COOKIE_AGE = 12 * 3600
 if BEHIND_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
@@ -146,6 +151,24 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
+
+# --- log-in -------------------------------------------------------------------------------
+
+SECOND_FACTOR_REQUIRED = env.flag("SECOND_FACTOR_REQUIRED", not PLAIN_HTTP)
+OTP_TOTP_ISSUER = "Demand response"
+SESSION_IDLE_S = env.whole("SESSION_IDLE_S", 4 * 3600, least=60)
+SESSION_COOKIE_AGE = env.whole("SESSION_MAX_S", 12 * 3600, least=60)
+
+OIDC_ISSUER = env.address(
+    "OIDC_ISSUER", schemes=("https", "http") if PLAIN_HTTP else ("https",)
+).rstrip("/")
+OIDC_CLIENT_ID = env.text("OIDC_CLIENT_ID")
+OIDC_CLIENT_SECRET = env.text("OIDC_CLIENT_SECRET")
+OIDC_SCOPES = env.words("OIDC_SCOPES", ["openid", "profile", "email"])
+OIDC_USERNAME_CLAIM = env.text("OIDC_USERNAME_CLAIM", "preferred_username")
+OIDC_ROLES_CLAIM = env.text("OIDC_ROLES_CLAIM", "roles")
+_ROLES = ("operator", "auditor", "administrator")
+OIDC_ROLES = env.mapping("OIDC_ROLES", values=_ROLES) or {role: role for role in _ROLES}
 
 # --- REST ---------------------------------------------------------------------------------
 
@@ -328,6 +351,7 @@ UNFOLD = {
     "SHOW_BACK_BUTTON": True,
     "SIDEBAR": {"navigation": "gateway.navigation.sidebar"},
     "DASHBOARD_CALLBACK": "gateway.overview.context",
+    "ACCOUNT": {"navigation": "gateway.navigation.account"},
 }
 IMPORT_EXPORT_USE_TRANSACTIONS = True
 IMPORT_EXPORT_SKIP_ADMIN_LOG = True

@@ -1,7 +1,7 @@
 from django.contrib import admin
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.http.response import HttpResponseBase
-from django.urls import include, path
+from django.urls import include, path, reverse
 from django.views.generic import RedirectView
 from drf_spectacular.renderers import (
     OpenApiJsonRenderer,
@@ -14,17 +14,17 @@ from rest_framework.negotiation import DefaultContentNegotiation
 
 from gateway import health, metrics
 from gateway.clients import ThrottledTokenView
+from gateway.login import sso
+from gateway.login.views import too_many
 from gateway.throttling import seconds_to_wait
 
 
 def login(request: HttpRequest) -> HttpResponseBase:
     """The admin's log-in, where passwords cannot be tried as fast as one likes."""
     if request.method == "POST" and (wait_s := seconds_to_wait(request)):
-        text = f"Too many attempts to log in. Try again in {wait_s} s."
-        return HttpResponse(
-            text, status=429, content_type="text/plain", headers={"Retry-After": str(wait_s)}
-        )
-    return admin.site.login(request)
+        return too_many(request, wait_s)
+    sso_url = reverse("login:sso") if sso.is_configured() else ""
+    return admin.site.login(request, {"sso_url": sso_url})
 
 
 # JSON, unless YAML is asked for.
@@ -41,6 +41,7 @@ schema = SpectacularAPIView.as_view(
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/login/", login),
+    path("login/", include("gateway.login.urls")),
     path("admin/", admin.site.urls),
     path("api/v1/", include("dr_events.urls")),
     path("api/v1/schema/", schema, name="schema"),
