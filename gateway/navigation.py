@@ -7,6 +7,8 @@ from typing import Any
 from django.http import HttpRequest
 from django.urls import reverse
 
+from gateway.login import passing
+
 # title, url name of the admin, Material symbol (shipped with unfold), permission
 Entry = tuple[str, str, str, str]
 
@@ -22,12 +24,19 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
                 "rule",
                 "dr_events.view_participation",
             ),
+            ("Troubles", "notices_trouble_changelist", "warning", "notices.view_trouble"),
             ("Opt-outs", "dr_events_optout_changelist", "block", "dr_events.view_optout"),
             (
                 "Site capacities",
                 "dr_events_sitecapacity_changelist",
                 "solar_power",
                 "dr_events.view_sitecapacity",
+            ),
+            (
+                "Notifications",
+                "notices_subscription_changelist",
+                "notifications",
+                "notices.view_subscription",
             ),
         ),
     ),
@@ -62,6 +71,7 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
                 "speed",
                 "chargers.view_meterreading",
             ),
+            ("Notices sent", "notices_delivery_changelist", "mail", "notices.view_delivery"),
             ("Audit", "chargers_auditentry_changelist", "history", "chargers.view_auditentry"),
             (
                 "Heartbeats",
@@ -77,12 +87,7 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             ("Users", "auth_user_changelist", "person", "auth.view_user"),
             ("Groups", "auth_group_changelist", "group", "auth.view_group"),
             ("API clients", "gateway_apiclient_changelist", "key", "gateway.view_apiclient"),
-            (
-                "Failed log-ins",
-                "axes_accessfailurelog_changelist",
-                "no_accounts",
-                "axes.view_accessfailurelog",
-            ),
+            ("Log-ins", "login_login_changelist", "login", "login.view_login"),
         ),
     ),
 )
@@ -97,6 +102,13 @@ def favicon(request: HttpRequest) -> str:
         "data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 64 64'>"
         "<path fill='%239810fa' d='M36 2 12 36h16l-6 26 30-38H34z'/></svg>"
     )
+
+
+def account(request: HttpRequest) -> list[dict[str, Any]]:
+    """For UNFOLD: what each person finds under their own name."""
+    if request.session.get(passing.PASSED) == passing.SSO:
+        return []
+    return [{"title": "Second factor", "link": reverse("login:enrol")}]
 
 
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:

@@ -42,6 +42,9 @@ INSTALLED_APPS = [
     "django.contrib.postgres",
     "import_export",
     "axes",
+    "django_otp",
+    "django_otp.plugins.otp_totp",
+    "django_otp.plugins.otp_static",
     "oauth2_provider",
     "rest_framework",
     "django_filters",
@@ -49,6 +52,8 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "chargers",
     "dr_events",
+    "dr_events.notices",
+    "gateway.login",
     "gateway",
 ]
 
@@ -65,6 +70,8 @@ MIDDLEWARE = [
     "gateway.addresses.FinalSlash",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "gateway.login.middleware.SessionLimits",
+    "gateway.login.middleware.SecondFactor",
     "django.contrib.messages.middleware.MessageMiddleware",
     "axes.middleware.AxesMiddleware",
 ]
@@ -140,7 +147,6 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = True
 SECURE_HSTS_PRELOAD = True
 SESSION_COOKIE_SECURE = not PLAIN_HTTP
 CSRF_COOKIE_SECURE = not PLAIN_HTTP
-SESSION_COOKIE_AGE = 12 * 3600
 if BEHIND_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
@@ -155,8 +161,9 @@ AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = timedelta(minutes=10)
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_RESET_ON_SUCCESS = True
-AXES_LOCKOUT_CALLABLE = "gateway.login.locked_out"
-AXES_ENABLE_ACCESS_FAILURE_LOG = True
+AXES_LOCKOUT_CALLABLE = "gateway.login.views.locked_out"
+# gateway.login has a log of its own.
+AXES_ENABLE_ACCESS_FAILURE_LOG = False
 AXES_DISABLE_ACCESS_LOG = True
 AXES_ENABLE_ADMIN = False
 AXES_VERBOSE = False
@@ -172,6 +179,24 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
+
+# --- log-in -------------------------------------------------------------------------------
+
+SECOND_FACTOR_REQUIRED = env.flag("SECOND_FACTOR_REQUIRED", not PLAIN_HTTP)
+OTP_TOTP_ISSUER = "Demand response"
+SESSION_IDLE_S = env.whole("SESSION_IDLE_S", 4 * 3600, least=60)
+SESSION_COOKIE_AGE = env.whole("SESSION_MAX_S", 12 * 3600, least=60)
+
+OIDC_ISSUER = env.address(
+    "OIDC_ISSUER", schemes=("https", "http") if PLAIN_HTTP else ("https",)
+).rstrip("/")
+OIDC_CLIENT_ID = env.text("OIDC_CLIENT_ID")
+OIDC_CLIENT_SECRET = env.text("OIDC_CLIENT_SECRET")
+OIDC_SCOPES = env.words("OIDC_SCOPES", ["openid", "profile", "email"])
+OIDC_USERNAME_CLAIM = env.text("OIDC_USERNAME_CLAIM", "preferred_username")
+OIDC_ROLES_CLAIM = env.text("OIDC_ROLES_CLAIM", "roles")
+_ROLES = ("operator", "auditor", "administrator")
+OIDC_ROLES = env.mapping("OIDC_ROLES", values=_ROLES) or {role: role for role in _ROLES}
 
 # --- REST ---------------------------------------------------------------------------------
 
@@ -286,6 +311,7 @@ CELERY_TASK_ROUTES = {
     "dr_events.tasks.sweep": {"queue": "clock"},
     "chargers.tasks.*": {"queue": "control"},
     "dr_events.tasks.*": {"queue": "control"},
+    "dr_events.notices.tasks.*": {"queue": "notices"},
 }
 CELERY_TASK_DEFAULT_QUEUE = "control"
 # A tick that could not be run within its second is worthless: the next one does its work.
@@ -293,6 +319,7 @@ CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "dr_events.tasks.sweep", "schedule": 1.0, "options": {"expires": 5}},
     "sync": {"task": "chargers.tasks.sync_if_due", "schedule": 10.0, "options": {"expires": 10}},
     "prune": {"task": "dr_events.tasks.prune", "schedule": 60.0, "options": {"expires": 60}},
+    "watch": {"task": "dr_events.notices.tasks.watch", "schedule": 5.0, "options": {"expires": 10}},
 }
 
 # --- eDRV ---------------------------------------------------------------------------------
@@ -332,6 +359,19 @@ SITE_SAFE_POWER_W = env.number("SITE_SAFE_POWER_W", 0)
 _opt_outs_a_year = env.text("OPT_OUTS_A_YEAR")
 OPT_OUTS_A_YEAR = env.whole("OPT_OUTS_A_YEAR", 0, least=0) if _opt_outs_a_year else None
 
+# --- notices ------------------------------------------------------------------------------
+
+_mail = env.mail_server("EMAIL_URL")
+EMAIL_IS_CONFIGURED = bool(env.text("EMAIL_URL"))
+EMAIL_BACKEND = _mail["EMAIL_BACKEND"]
+EMAIL_HOST, EMAIL_PORT = _mail["EMAIL_HOST"], _mail["EMAIL_PORT"]
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _mail["EMAIL_HOST_USER"], _mail["EMAIL_HOST_PASSWORD"]
+EMAIL_USE_TLS = _mail.get("EMAIL_USE_TLS", False)
+EMAIL_USE_SSL = _mail.get("EMAIL_USE_SSL", False)
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env.text("EMAIL_FROM", "gateway@localhost")
+NOTIFY_PRIVATE_ADDRESSES = env.flag("NOTIFY_PRIVATE_ADDRESSES", False)
+
 # --- logs, admin --------------------------------------------------------------------------
 
 LOGGING = logging_config(console=DEBUG or sys.stderr.isatty())
@@ -349,6 +389,7 @@ UNFOLD = {
     "SHOW_BACK_BUTTON": True,
     "SIDEBAR": {"navigation": "gateway.navigation.sidebar"},
     "DASHBOARD_CALLBACK": "gateway.overview.context",
+    "ACCOUNT": {"navigation": "gateway.navigation.account"},
 }
 IMPORT_EXPORT_USE_TRANSACTIONS = True
 IMPORT_EXPORT_SKIP_ADMIN_LOG = True

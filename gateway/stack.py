@@ -128,6 +128,7 @@ class Stack:
         return [
             self._celery_worker("worker", queues="clock,control", processes=3),
             self._celery_worker("dispatcher", queues="dispatch", processes=1),
+            self._celery_worker("notifier", queues="notices", processes=2),
         ]
 
     def _celery_worker(self, name: str, *, queues: str, processes: int) -> Program:

@@ -12,7 +12,7 @@ from rest_framework.negotiation import DefaultContentNegotiation
 
 from gateway import health, metrics
 from gateway.clients import ThrottledTokenView
-from gateway.login import login
+from gateway.login.views import login
 
 # JSON, unless YAML is asked for.
 schema = SpectacularAPIView.as_view(
@@ -28,6 +28,7 @@ schema = SpectacularAPIView.as_view(
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/login/", login),
+    path("login/", include("gateway.login.urls")),
     path("admin/", admin.site.urls),
     path("api/v1/", include("dr_events.urls")),
     path("api/v1/schema/", schema, name="schema"),

@@ -39,6 +39,7 @@ ROLES = {
     "web": "granian",
     "worker": "-Q clock,control",
     "dispatcher": "-Q dispatch",
+    "notifier": "-Q notices",
     "beat": "celery -A gateway beat",
     "postgres": "bin/postgres -D",
     "valkey": "valkey-server",

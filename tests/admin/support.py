@@ -6,6 +6,7 @@ import html
 import re
 from typing import Any
 
+from django.contrib.auth.models import User
 from django.db.models import Model
 from django.test import Client
 from django.urls import reverse
@@ -24,6 +25,8 @@ from chargers.models import (
     WebhookDelivery,
 )
 from dr_events.models import Event, OptOut, Participation, SiteCapacity
+from dr_events.notices.models import Delivery, Kind, Notice, Subscription, Trouble
+from dr_events.notices.signing import new_secret
 from tests.fleet import NOW, later, make_connector, make_session, make_site, make_station, new_id
 
 RECORDS = (
@@ -36,6 +39,8 @@ RECORDS = (
     SiteCapacity,
     AuditEntry,
     Heartbeat,
+    Delivery,
+    Trouble,
 )
 FLEET = (Site, ChargeStation, Connector, Session)
 EVERYTHING = (Event, *FLEET, *RECORDS)
@@ -235,6 +240,43 @@ def make_entry(**fields: Any) -> AuditEntry:
     )
 
 
+def make_subscription(owner: User | None = None, **fields: Any) -> Subscription:
+    """To a webhook, about everything."""
+    return Subscription.objects.create(
+        **{
+            "owner": owner or User.objects.create(username=new_id()),
+            "channel": "webhook",
+            "address": f"https://pager.example.com/{new_id()}",
+            "kinds": list(Kind.values),
+            "secret": new_secret(),
+            "created_at": NOW,
+            **fields,
+        }
+    )
+
+
+def make_notice_delivery(**fields: Any) -> Delivery:
+    subscription = fields.pop("subscription", None) or make_subscription()
+    content = {"type": "test", "timestamp": "2026-07-01T18:00:00Z", "data": {"by": "user:anna"}}
+    notice = Notice.objects.create(kind="trouble", subject="A test", content=content, at=NOW)
+    return Delivery.objects.create(
+        **{
+            "notice": notice,
+            "subscription": subscription,
+            "owner": subscription.owner,
+            "channel": subscription.channel,
+            "address": subscription.address,
+            "next_attempt_at": NOW,
+            **fields,
+        }
+    )
+
+
+def make_trouble(**fields: Any) -> Trouble:
+    defaults = {"key": new_id(), "subject": "It is broken", "since": NOW, "figure": 1}
+    return Trouble.objects.create(**{**defaults, **fields})
+
+
 def make_heartbeat() -> Heartbeat:
     return Heartbeat.objects.create(name=new_id(), at=NOW)
 
@@ -254,6 +296,8 @@ MAKERS = {
     SiteCapacity: make_capacity,
     AuditEntry: make_entry,
     Heartbeat: make_heartbeat,
+    Delivery: make_notice_delivery,
+    Trouble: make_trouble,
 }
 
 
