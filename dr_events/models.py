@@ -372,6 +372,33 @@ class Participation(models.Model):
         return as_limit(self.confirmed_unit, self.confirmed_value)
 
 
+class EventLoad(models.Model):
+    """What an event's sessions drew at one moment, and what they were held to: a point of its load
+    curve. `limit_w` is what all of them may draw: their limits, and the draw of those without
+    one; null while none is held. `expected_w` is what they draw once each of those that can be
+    held does as it is told."""
+
+    event = models.ForeignKey(Event, models.CASCADE, related_name="loads")
+    at = models.DateTimeField()
+    sessions = models.PositiveIntegerField()
+    metered = models.PositiveIntegerField()
+    power_w = models.FloatField(null=True)
+    limit_w = models.FloatField(null=True)
+    expected_w = models.FloatField(null=True)
+
+    class Meta:
+        default_permissions = ()
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["event", "at"], name="event_load_once"),
+            models.CheckConstraint(
+                condition=Q(metered__lte=F("sessions")), name="event_load_metered_of_sessions"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.event.label} at {self.at:%H:%M:%S}"
+
+
 class OptOut(models.Model):
     """A site, chargestation or session that one event leaves alone: its driver or owner opted
     out, or an operator exempted it. It stays on record, withdrawn or not, and in the event's

@@ -8,7 +8,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from chargers.doorbell import Bell
-from dr_events import reconciliation
+from dr_events import curve, reconciliation
 
 
 @shared_task
@@ -21,6 +21,12 @@ def sweep() -> None:
 def steer() -> None:
     """An event was declared, amended or ended, or there is news of sessions."""
     reconciliation.steer(now=timezone.now())
+
+
+@shared_task
+def sample_curves() -> None:
+    """Note what the sessions of running events draw."""
+    curve.sample(now=timezone.now())
 
 
 steer_bell = Bell(steer)

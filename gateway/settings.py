@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from gateway import embedded
+from gateway import embedded, navigation
 from gateway.environment import Environment
 from gateway.logs import logging_config
 
@@ -260,6 +260,8 @@ CELERY_TASK_DEFAULT_QUEUE = "control"
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "dr_events.tasks.sweep", "schedule": 1.0, "options": {"expires": 5}},
     "sync": {"task": "chargers.tasks.sync_if_due", "schedule": 10.0, "options": {"expires": 10}},
+    "load": {"task": "chargers.tasks.sample_load", "schedule": 5.0, "options": {"expires": 5}},
+    "curves": {"task": "dr_events.tasks.sample_curves", "schedule": 5.0, "options": {"expires": 5}},
 }
 
 # --- eDRV ---------------------------------------------------------------------------------
@@ -312,6 +314,22 @@ UNFOLD = {
     "SHOW_BACK_BUTTON": True,
     "SIDEBAR": {"navigation": "gateway.navigation.sidebar"},
     "DASHBOARD_CALLBACK": "gateway.overview.context",
+    "ENVIRONMENT": "gateway.navigation.as_of",
+    "STYLES": navigation.assets("vendor/uplot/uPlot.min.css", "control.css"),
+    "SCRIPTS": navigation.assets(
+        "vendor/uplot/uPlot.iife.min.js",
+        "vendor/idiomorph/idiomorph-ext.min.js",
+        "charts.js",
+        "live.js",
+        "order.js",
+    ),
+    # unfold's own are too pale for small print (WCAG 2.2, 1.4.3).
+    "COLORS": {
+        "font": {
+            "subtle-light": "var(--color-base-600)",
+            "subtle-dark": "var(--color-base-300)",
+        }
+    },
 }
 IMPORT_EXPORT_USE_TRANSACTIONS = True
 IMPORT_EXPORT_SKIP_ADMIN_LOG = True

@@ -12,7 +12,7 @@ from drf_spectacular.renderers import (
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from rest_framework.negotiation import DefaultContentNegotiation
 
-from gateway import health, metrics
+from gateway import health, metrics, overview
 from gateway.clients import ThrottledTokenView
 from gateway.throttling import seconds_to_wait
 
@@ -41,6 +41,7 @@ schema = SpectacularAPIView.as_view(
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/login/", login),
+    path("admin/overview/", admin.site.admin_view(overview.live), name="overview"),
     path("admin/", admin.site.urls),
     path("api/v1/", include("dr_events.urls")),
     path("api/v1/schema/", schema, name="schema"),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import zoneinfo
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any, TypeAlias
 
 import orjson
@@ -22,7 +22,7 @@ from django.utils.safestring import SafeString
 
 from chargers.audit import Actor
 from chargers.models import as_limit
-from chargers.wording import GAP, limit_text, time_text
+from chargers.wording import GAP, clock_text, limit_text, time_text
 
 WIDE = '<span style="display: inline-block; min-width: 9rem">{}</span>'
 Column: TypeAlias = Callable[[Any], Any]
@@ -38,25 +38,28 @@ def moment(time: datetime | None) -> str:
     """A time with its zone; UTC on hovering over it."""
     if time is None:
         return GAP
-    date, clock, zone = time_text(time).split(" ")
+    return _moment(time)
+
+
+def _moment(time: datetime, zone: tzinfo | None = None) -> str:
+    date, _, clock = time_text(time, zone).partition(" ")
     return format_html(
-        '<time datetime="{}" title="{}">{} <span class="whitespace-nowrap">{} {}</span></time>',
+        '<time datetime="{}" title="{}">{} <span class="whitespace-nowrap">{}</span></time>',
         time.isoformat(),
         time_text(time, UTC),
         date,
         clock,
-        zone,
     )
 
 
 def moment_at(time: datetime | None, zone_name: str) -> str:
-    """A time in the gateway's zone and, where that differs, in the site's."""
+    """A time in the site's zone and, where that differs, in the gateway's."""
     if time is None:
         return GAP
     zone = zoneinfo.ZoneInfo(zone_name)
     if timezone.localtime(time).utcoffset() == time.astimezone(zone).utcoffset():
         return moment(time)
-    return format_html("{} &nbsp;({} at the site)", moment(time), time_text(time, zone))
+    return format_html("{} &nbsp;(here {})", _moment(time, zone), clock_text(time))
 
 
 def meta_of(model: type[Model] | Model) -> Any:
