@@ -1,5 +1,5 @@
-"""What needs a person now, and the one thing that helps. Nothing here is a second opinion: each line
-comes from what is recorded, or from the checks of /health/ready/."""
+"""What needs a person now, and the one thing that helps. Nothing here is a second opinion: each
+line comes from what is recorded, or from the checks of /health/ready/."""
 
 from __future__ import annotations
 
@@ -48,7 +48,8 @@ def needs_now(request: HttpRequest, *, now: datetime) -> list[Need]:
     if may("chargers.view_heartbeat"):
         found += _of_gateway(now)
     if may("dr_events.view_event"):
-        found += [*_of_events(now, may_operate=may("dr_events.operate_event")), *_of_capacities(now)]
+        found += _of_events(now, may_operate=may("dr_events.operate_event"))
+        found += _of_capacities(now)
     if may("chargers.view_session"):
         found += _stuck_limits(now)
     return sorted(found, key=lambda need: not need.is_grave)
@@ -150,7 +151,5 @@ def _of_capacities(now: datetime) -> Iterator[Need]:
             f"{capacity.site}: its capacity feed has been silent for {lasting}; "
             f"{watts_text(capacity.safe_power_w)} holds"
         )
-        yield Need(
-            f"capacity-{capacity.pk}", text, "See the capacity", change_url(capacity), is_grave=False
-        )
-
+        key, url = f"capacity-{capacity.pk}", change_url(capacity)
+        yield Need(key, text, "See the capacity", url, is_grave=False)

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from chargers import load
-from chargers.admin.parts import list_url
+from chargers.admin.parts import list_url, moment
 from chargers.load import Place
 from chargers.models import Site
 from chargers.wording import kilowatts_text
@@ -20,15 +20,15 @@ MOST_ROWS = 120
 
 
 def grid_rows(*, now: datetime) -> dict[str, Any]:
-    """For the template: `rows`, the zones with what is under them, and `total` of the fleet."""
+    """For the template: `rows`, the zones with what is under them, and what is in no place."""
     found = load.now_and_before(now=now)
     placed = [place for place in found.places if any(place.path)]
+    unplaced = [place for place in found.places if place.path == ("", "", "") and place.cars]
     depth = 3 if len(placed) <= MOST_ROWS else 2
     return {
-        "sampled_at": found.at,
+        "sampled_at": moment(found.at),
         "rows": [_row(place) for place in placed if len(place.path) <= depth and place.path[-1]],
-        "unplaced": next((_row(p) for p in found.places if p.path == ("", "", "") and p.cars), None),
-        "total": next((_row(place) for place in found.places if not place.path), None),
+        "unplaced": _row(unplaced[0]) if unplaced else None,
         "are_feeders_hidden": depth < 3,
     }
 

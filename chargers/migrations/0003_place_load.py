@@ -4,28 +4,40 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('chargers', '0002_audit_is_append_only'),
+        ("chargers", "0002_audit_is_append_only"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='PlaceLoad',
+            name="PlaceLoad",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('at', models.DateTimeField()),
-                ('grid_zone', models.CharField(blank=True, max_length=64)),
-                ('substation', models.CharField(blank=True, max_length=64)),
-                ('feeder', models.CharField(blank=True, max_length=64)),
-                ('power_w', models.FloatField(null=True)),
-                ('cars', models.PositiveIntegerField()),
-                ('metered', models.PositiveIntegerField()),
-                ('limited', models.PositiveIntegerField()),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("at", models.DateTimeField()),
+                ("grid_zone", models.CharField(blank=True, max_length=64)),
+                ("substation", models.CharField(blank=True, max_length=64)),
+                ("feeder", models.CharField(blank=True, max_length=64)),
+                ("power_w", models.FloatField(null=True)),
+                ("cars", models.PositiveIntegerField()),
+                ("metered", models.PositiveIntegerField()),
+                ("limited", models.PositiveIntegerField()),
             ],
             options={
-                'default_permissions': (),
-                'constraints': [models.UniqueConstraint(fields=('at', 'grid_zone', 'substation', 'feeder'), name='place_load_once'), models.CheckConstraint(condition=models.Q(('metered__lte', models.F('cars'))), name='place_load_metered_of_cars')],
+                "default_permissions": (),
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("at", "grid_zone", "substation", "feeder"), name="place_load_once"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("metered__lte", models.F("cars"))),
+                        name="place_load_metered_of_cars",
+                    ),
+                ],
             },
         ),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
@@ -142,7 +143,7 @@ def _with_gaps(points: list[Point]) -> list[Point]:
     """Where nothing was sampled for some time, a point of nothing: no line is drawn across it."""
     if len(points) < 2:
         return points
-    strides = sorted(b.at - a.at for a, b in zip(points, points[1:], strict=False))
+    strides = sorted(b.at - a.at for a, b in pairwise(points))
     longest = max(LONGEST_STRIDE, 3 * strides[len(strides) // 2])
     shown = [points[0]]
     for point in points[1:]:
@@ -157,7 +158,7 @@ def _kilowatts(watts: float | None) -> float | None:
 
 
 def _shown_to(event: Event, points: list[Point], now: datetime) -> datetime:
-    """To the end of the event, unless that is so far off that what has happened would be a sliver."""
+    """To the end of the event, unless what has happened would be a sliver of that."""
     last = points[-1].at if points else now
     if event.ended_at:
         return max(last, event.ended_at) + timedelta(seconds=30)
@@ -196,9 +197,7 @@ def roster_of(
         "event": event,
         "is_live": event.status in Event.UNFINISHED,
         "narrowing": narrowing,
-        "filters": [
-            {"value": value, "words": FILTER_WORDS[value]} for value in FILTER_WORDS
-        ],
+        "filters": [{"value": value, "words": FILTER_WORDS[value]} for value in FILTER_WORDS],
         "rows": [_shown_row(event, row, now=now, may_operate=may_operate) for row in shown],
         "more": len(rows) > MOST_SHOWN,
         "retry_url": _with_query(retry_url, narrowing.as_query())

@@ -5,27 +5,44 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('dr_events', '0002_shared_limits'),
+        ("dr_events", "0002_shared_limits"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='EventLoad',
+            name="EventLoad",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('at', models.DateTimeField()),
-                ('sessions', models.PositiveIntegerField()),
-                ('metered', models.PositiveIntegerField()),
-                ('power_w', models.FloatField(null=True)),
-                ('limit_w', models.FloatField(null=True)),
-                ('expected_w', models.FloatField(null=True)),
-                ('event', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='loads', to='dr_events.event')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("at", models.DateTimeField()),
+                ("sessions", models.PositiveIntegerField()),
+                ("metered", models.PositiveIntegerField()),
+                ("power_w", models.FloatField(null=True)),
+                ("limit_w", models.FloatField(null=True)),
+                ("expected_w", models.FloatField(null=True)),
+                (
+                    "event",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="loads",
+                        to="dr_events.event",
+                    ),
+                ),
             ],
             options={
-                'default_permissions': (),
-                'constraints': [models.UniqueConstraint(fields=('event', 'at'), name='event_load_once'), models.CheckConstraint(condition=models.Q(('metered__lte', models.F('sessions'))), name='event_load_metered_of_sessions')],
+                "default_permissions": (),
+                "constraints": [
+                    models.UniqueConstraint(fields=("event", "at"), name="event_load_once"),
+                    models.CheckConstraint(
+                        condition=models.Q(("metered__lte", models.F("sessions"))),
+                        name="event_load_metered_of_sessions",
+                    ),
+                ],
             },
         ),
     ]

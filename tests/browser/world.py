@@ -6,12 +6,15 @@ import csv
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from gateway.demo.world import CREATE_USERS
-from tests.gateway_process import Gateway
 from tests.simulation import Simulation
+
+if TYPE_CHECKING:
+    from tests.gateway_process import Gateway
 
 CHROMIUM = "/usr/bin/chromium"
 PASSWORD = "a-password-for-tests"
@@ -39,6 +42,9 @@ def place_sites(gateway: Gateway) -> None:
 
 def create_users(gateway: Gateway) -> None:
     """One in each role, named after it, all with PASSWORD."""
+    # Not before Django is set up.
+    from gateway.demo.world import CREATE_USERS
+
     gateway.env["DEMO_PASSWORD"] = PASSWORD
     gateway.command("shell", "-v", "0", "-c", CREATE_USERS)
 
@@ -46,6 +52,8 @@ def create_users(gateway: Gateway) -> None:
 @contextmanager
 def world(data_dir: Path, *flags: str, **env: str) -> Iterator[tuple[Gateway, Simulation]]:
     """Both up and ready, the sites in the grid, the users made."""
+    from tests.gateway_process import Gateway
+
     with Simulation(*flags) as edrv, Gateway(edrv, data_dir, **env) as gateway:
         place_sites(gateway)
         create_users(gateway)
@@ -63,10 +71,10 @@ def chromium() -> Iterator[Browser]:
             browser.close()
 
 
-def log_in(page: Page, gateway: Gateway, role: str) -> None:
+def log_in(page: Page, url: str, role: str) -> None:
     """Through the form, to the control room."""
-    page.goto(f"{gateway.url}/admin/login/?next=/admin/")
+    page.goto(f"{url}/admin/login/?next=/admin/")
     page.fill("input[name=username]", role)
     page.fill("input[name=password]", PASSWORD)
     page.click("button[type=submit]")
-    page.wait_for_url(f"{gateway.url}/admin/")
+    page.wait_for_url(f"{url}/admin/")
