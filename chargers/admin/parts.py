@@ -24,7 +24,7 @@ from chargers.audit import Actor
 from chargers.models import as_limit
 from chargers.wording import GAP, clock_text, limit_text, time_text
 
-WIDE = '<span style="display: inline-block; min-width: 9rem">{}</span>'
+WIDE = '<span class="ctl-name">{}</span>'
 Column: TypeAlias = Callable[[Any], Any]
 
 
@@ -101,8 +101,8 @@ def pretty_json(value: object) -> str:
 def preformatted(text: str) -> str:
     """A text with its own line breaks, of whatever length."""
     return format_html(
-        '<pre class="bg-base-50 dark:bg-base-800 overflow-auto p-3 rounded-default text-xs"'
-        ' style="max-height: 32rem; white-space: pre-wrap; overflow-wrap: anywhere">{}</pre>',
+        '<pre class="bg-base-50 ctl-pre dark:bg-base-800 overflow-auto p-3 rounded-default'
+        ' text-xs" tabindex="0">{}</pre>',
         text,
     )
 

@@ -30,6 +30,8 @@ from dr_events.admin.forms import KIND_WORDS
 from dr_events.admin.leaving import OptOuts
 from dr_events.admin.live import Live, curve_of, roster_of
 from dr_events.admin.orders import Orders
+from dr_events.admin.places import Places
+from dr_events.admin.previews import Previews
 from dr_events.admin.standing import (
     STATUS_COLOURS,
     operations_of,
@@ -82,7 +84,7 @@ class TargetInline(ReadOnlyInline):
 
 
 @admin.register(Event)
-class EventAdmin(Orders, OptOuts, Steering, Live, ReadOnlyAdmin):
+class EventAdmin(Orders, OptOuts, Steering, Places, Previews, Live, ReadOnlyAdmin):
     """Events are declared, amended, ended and cancelled, never edited or deleted."""
 
     list_display = (

@@ -218,8 +218,8 @@ def _shown_row(event: Event, row: Row, *, now: datetime, may_operate: bool) -> d
     return {
         "row": row,
         "reason": reason_text(row, now=now),
-        "limit": limit_text(row.wanted),
-        "is_confirmed": row.wanted is not None and row.wanted == row.confirmed,
+        "limit": limit_text(row.wanted if row.is_running else None),
+        "is_open": row.is_running and row.wanted is not None and row.wanted != row.confirmed,
         "metered_at": moment_at(row.metered_at, row.timezone),
         "retry_url": f"{retry_url}?{urlencode({'q': row.session})}"
         if may_steer and row.is_retriable

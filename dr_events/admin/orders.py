@@ -13,14 +13,14 @@ from django.contrib import messages
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
-from django.urls import URLPattern
+from django.urls import URLPattern, reverse
 from django.utils import timezone
 from rest_framework.serializers import ValidationError
 
 from chargers.admin.parts import actor_of, change_url
 from chargers.problems import Problem
 from dr_events import declarations, intake, preview
-from dr_events.admin import consequences
+from dr_events.admin import consequences, presets
 from dr_events.admin.form_errors import place_errors
 from dr_events.admin.forms import AmendForm, DeclareForm, zone_text
 from dr_events.admin.operations import Operations, refused
@@ -31,9 +31,10 @@ from dr_events.admin.order_sheets import (
     new_sheet,
     sheet_of,
 )
+from dr_events.admin.places import nodes_under
 from dr_events.admin.suggestions import cap_rows, fleet_gap, hints_for, known_targets, names_of
 from dr_events.admin.terms import changed_terms, declared_terms
-from dr_events.admin.words import effects, release_effects
+from dr_events.admin.words import effects, headline, release_effects
 from dr_events.models import Event
 
 SESSIONS_SHOWN = 25
@@ -91,6 +92,12 @@ class Orders(Operations):
         amounts = [interval.amount for interval in declared.intervals] or [declared.amount]
         context = {
             "title": f"Declare “{declared.name}”?",
+            "headline": headline(
+                seen,
+                declared.amount,
+                declared.targets,
+                declared.schedule(declared.starts_at or now)[1],
+            ),
             "terms": declared_terms(declared, now=now),
             "effects": effects(seen, declared.amount),
             "is_later": declared.starts_at is not None and declared.starts_at > now,
@@ -159,6 +166,9 @@ class Orders(Operations):
         context = {
             "title": f"Amend “{event}”?",
             "event": event,
+            "headline": headline(found.seen, found.amount, found.targets, found.event.ends_at)
+            if found.amount
+            else "",
             "terms": changed_terms(found, now=now),
             "effects": effects(found.seen, found.amount),
             "leaving": release_effects(found.released) if found.released.sessions else [],
@@ -191,6 +201,12 @@ class Orders(Operations):
             "steps": sheet.steps,
             "key": key,
             "known": known,
+            "limit_presets": presets.LIMITS,
+            "duration_presets": presets.DURATIONS,
+            "roots": nodes_under(),
+            "preview_url": reverse("admin:dr_events_event_preview_amend", args=[event.pk])
+            if event
+            else reverse("admin:dr_events_event_preview"),
             "fleet_gap": fleet_gap(known),
             "zone": zone_text(),
         }

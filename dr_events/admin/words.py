@@ -178,6 +178,29 @@ def below_minimum_text(choice: str) -> str:
     return "pause" if choice == BelowMinimum.PAUSE else "6 A"
 
 
+def headline(
+    seen: Preview,
+    amount: Amount,
+    targets: Sequence[tuple[str, str]],
+    ends_at: datetime | None,
+) -> str:
+    """314 sessions in feeder F12 will be held to 4,200 W each until 2026-07-01 18:45:00 CEST;
+    expected relief 1,101.3 kW."""
+    held = sum(not line.cannot for line in seen.lines)
+    until = f"until {time_text(ends_at)}" if ends_at else "until somebody ends it"
+    if amount.is_pause:
+        what = f"{number_of(held, 'session')} in {scope_text(targets)} will pause charging"
+    elif amount.kind is Kind.PER_SESSION:
+        to = f"{limit_text(amount.limit)} each"
+        what = f"{number_of(held, 'session')} in {scope_text(targets)} will be held to {to}"
+    else:
+        what = (
+            f"{number_of(held, 'session')} in {scope_text(targets)} will be held: "
+            f"{order_text(amount)}"
+        )
+    return f"{what} {until}; expected relief {kilowatts_text(seen.expected_relief_w)}."
+
+
 def effects(seen: Preview, amount: Amount | None) -> list[str]:
     """What an order would do, a sentence each; without an amount it orders nothing right now."""
     if amount is None:

@@ -1,4 +1,4 @@
-"""An evening in the database: a feeder's event fourteen minutes old, with all that can be the matter.
+"""An evening in the database: an event fourteen minutes old, with all that can be the matter.
 
 Everything is as the loop would have left it, at the present time, so that pages can be looked at
 and checked without waiting for cars.
@@ -297,10 +297,14 @@ class Painter:
             power = before_w - fallen * (before_w - held_w) + self.chance.uniform(-1, 1) * 1500
             points.append(
                 EventLoad(
-                    event=event, at=at, sessions=sessions, metered=sessions - 1,
+                    event=event,
+                    at=at,
+                    sessions=sessions,
+                    metered=sessions - 1,
                     power_w=None if 95 < number < 103 else power,
-                    limit_w=held_w + 12_000, expected_w=held_w - 9_000,
-                )  # fmt: skip
+                    limit_w=held_w + 12_000,
+                    expected_w=held_w - 9_000,
+                )
             )
         EventLoad.objects.bulk_create(points)
 
@@ -320,10 +324,15 @@ class Painter:
                 gap = feeder == "F31" and 50 < number < 64
                 samples.append(
                     PlaceLoad(
-                        at=at, grid_zone=zone, substation=substation, feeder=feeder, cars=cars,
-                        metered=0 if gap else cars, limited=0 if is_before else limited,
+                        at=at,
+                        grid_zone=zone,
+                        substation=substation,
+                        feeder=feeder,
+                        cars=cars,
+                        metered=0 if gap else cars,
+                        limited=0 if is_before else limited,
                         power_w=None if gap else power,
-                    )  # fmt: skip
+                    )
                 )
         PlaceLoad.objects.bulk_create(samples)
 

@@ -8,7 +8,6 @@ The pages are real, the evening on them is painted (`scene`), so that they look 
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -43,7 +43,6 @@ def place_sites(gateway: Gateway) -> None:
 def create_users(gateway: Gateway) -> None:
     """One in each role, named after it, all with PASSWORD."""
     # Not before Django is set up.
-    from gateway.demo.world import CREATE_USERS
 
     gateway.env["DEMO_PASSWORD"] = PASSWORD
     gateway.command("shell", "-v", "0", "-c", CREATE_USERS)

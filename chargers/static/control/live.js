@@ -1,13 +1,14 @@
 // Parts of a page that fetch themselves anew, and the banner for when they do not.
 //
 // A live part has `data-live` and htmx's own attributes. It is morphed, not replaced: scroll, focus,
-// selection and open parts stay. A part that got no answer for STALE_S is greyed out, and the banner
+// selection and open parts stay. A part that got no answer for STALE_S (or its own data-stale-s) is greyed out, and the banner
 // says of which moment its figures are, so that nobody takes it for a live one.
 (() => {
     "use strict";
-    const STALE_S = 6;
+    const STALE_S = 8;
     const answeredAt = new Map();
     const parts = () => [...document.querySelectorAll("[data-live]")];
+    const staleMs = (part) => (Number(part.dataset.staleS) || STALE_S) * 1000;
     const seconds = (ms) => Math.round(ms / 1000);
 
     htmx.config.timeout = 5000;
@@ -46,7 +47,7 @@
         let worst = null;
         for (const part of parts()) {
             if (!answeredAt.has(part.id)) answeredAt.set(part.id, Date.now());
-            const isStale = Date.now() - answeredAt.get(part.id) > STALE_S * 1000;
+            const isStale = Date.now() - answeredAt.get(part.id) > staleMs(part);
             part.classList.toggle("ctl-stale", isStale);
             if (isStale) worst ||= part;
         }
@@ -87,7 +88,7 @@
     document.addEventListener("visibilitychange", () => {
         if (document.hidden) return;
         parts().forEach((part) => {
-            answeredAt.set(part.id, Date.now() - (STALE_S - 3) * 1000);
+            answeredAt.set(part.id, Date.now() - staleMs(part) + 4000);
             htmx.trigger(part, "refresh");
         });
     });
