@@ -3,9 +3,28 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Protocol
 
+from chargers.electricity import Limit
 from chargers.wording import words
-from dr_events.roster import Row
+
+
+class Standing(Protocol):
+    """A row of the roster, or a participation."""
+
+    @property
+    def state(self) -> str: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def attempts(self) -> int: ...
+    @property
+    def next_attempt_at(self) -> datetime | None: ...
+    @property
+    def complied_at(self) -> datetime | None: ...
+    @property
+    def wanted(self) -> Limit | None: ...
+
 
 REASONS = {
     "rejected_by_station": "Its chargestation refuses the limit.",
@@ -33,12 +52,12 @@ REASONS = {
 }
 
 
-def reason_text(row: Row, *, now: datetime) -> str:
+def reason_text(row: Standing, *, now: datetime) -> str:
     """One or two sentences: what is the matter and, where something comes by itself, when."""
     return " ".join(text for text in (_said(row), _next(row, now)) if text)
 
 
-def _said(row: Row) -> str:
+def _said(row: Standing) -> str:
     if row.reason:
         said = REASONS.get(row.reason, f"{words(row.reason).capitalize()}.")
         tries = f" Tried {row.attempts:,} times." if row.state == "failed" and row.attempts else ""
@@ -53,7 +72,7 @@ def _said(row: Row) -> str:
     return ""
 
 
-def _next(row: Row, now: datetime) -> str:
+def _next(row: Standing, now: datetime) -> str:
     if row.state == "failed":
         return "Not tried again by itself."
     if row.next_attempt_at is None or row.state not in ("unreachable", "pending"):

@@ -178,9 +178,8 @@ def test_a_session_says_why_it_is_at_its_limit(root: Client) -> None:
 
     page = text_of(root.get(address(Session, "change", part.session_id)))
 
-    assert (
-        "Why is it at this limit? because Feeder F12 overload (priority 2) asks for"
-        in page.replace("Because", "because")
+    assert "Why is it at this limit? Feeder F12 overload (priority 2) asks for" in page.replace(
+        "Because", "because"
     )
 
 

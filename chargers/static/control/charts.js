@@ -8,6 +8,12 @@
     const power = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
     const kilowatts = (kw) => (kw === null || kw === undefined ? "–" : `${power.format(kw)} kW`);
 
+    // Lines are joined by time: where one says nothing, what it said last still holds.
+    const lastKnown = (column, index) => {
+        while (index > 0 && column[index] === undefined) index -= 1;
+        return column[index];
+    };
+
     const DASHES = { limit: [], metered: [], expected: [8, 5], before: [2, 4], wanted: [8, 5], confirmed: [] };
     const line = (name, label, more = {}) => ({
         label,
@@ -40,8 +46,10 @@
                 const { top, height } = chart.bbox;
                 const { ctx } = chart;
                 ctx.save();
+                ctx.textAlign = "left";
+                const free = [0, 0, 0, 0];
                 ctx.font = `${11 * devicePixelRatio}px Inter, sans-serif`;
-                found().forEach(({ at, text, kind }, number) => {
+                found().forEach(({ at, text, kind }) => {
                     const x = chart.valToPos(at, "x", true);
                     if (x < chart.bbox.left || x > chart.bbox.left + chart.bbox.width) return;
                     ctx.strokeStyle = ctx.fillStyle = colour(kind);
@@ -51,7 +59,11 @@
                     ctx.moveTo(x, top);
                     ctx.lineTo(x, top + height);
                     ctx.stroke();
-                    ctx.fillText(text, x + 3, top + (12 + 13 * (number % 3)) * devicePixelRatio);
+                    // A label where it would cover another is left out: the tables have it.
+                    const row = free.findIndex((until) => until < x);
+                    if (row < 0) return;
+                    ctx.fillText(text, x + 3, top + (12 + 13 * row) * devicePixelRatio);
+                    free[row] = x + 8 + ctx.measureText(text).width;
                 });
                 ctx.restore();
             },
@@ -70,7 +82,7 @@
                     box.style.display = idx === null || idx === undefined || left < 0 ? "none" : "block";
                     if (box.style.display === "none") return;
                     box.textContent = [clock.format(new Date(chart.data[0][idx] * 1000)),
-                        ...chart.series.slice(1).map((series, number) => `${series.label}: ${kilowatts(chart.data[number + 1][idx])}`)].join("\n");
+                        ...chart.series.slice(1).map((series, number) => `${series.label}: ${kilowatts(lastKnown(chart.data[number + 1], idx))}`)].join("\n");
                     const isRight = left > chart.over.clientWidth / 2;
                     box.style.left = isRight ? "auto" : `${left + 12}px`;
                     box.style.right = isRight ? `${chart.over.clientWidth - left + 12}px` : "auto";
@@ -86,7 +98,7 @@
         const [minutes, withSeconds] = [clock({ timeStyle: "short" }), clock({ timeStyle: "medium" })];
         const times = (chart, splits, _, __, step) => splits.map((at) => (step < 60 ? withSeconds : minutes).format(new Date(at * 1000)));
         return [
-            { ...look, values: times, space: 70 },
+            { ...look, values: times, space: 70, size: 28 },
             { ...look, values: (_, splits) => splits.map((kw) => power.format(kw)), size: 62, label: "kW", labelSize: 18 },
         ];
     };
@@ -98,7 +110,7 @@
             plugins: [bands(() => now().bands, now().zone)],
         }),
         session: (now) => ({
-            columns: (data) => [data.at, data.metered, data.wanted, data.confirmed],
+            columns: (data) => uPlot.join(data.lines.map(({ at, kw }) => [at, kw])),
             series: [
                 line("metered", "metered"),
                 line("wanted", "wanted limit", { colour: "expected", series: { ...stepped, spanGaps: false } }),
@@ -118,7 +130,7 @@
             known.chart.setData(known.kind.columns(data));
             return;
         }
-        if (!data.at.length) return;
+        if (!(data.at || data.lines.flatMap(({ at }) => at)).length) return;
         const entry = { text: source.textContent, data };
         const now = () => entry.data;
         const kind = KINDS[box.dataset.chart](now);
