@@ -19,7 +19,7 @@ from chargers.models import Attempt, Command, Heartbeat, Session, WebhookDeliver
 from chargers.wording import watts_text, words
 from dr_events import roster
 from dr_events.admin.words import duration_text, number_of
-from dr_events.models import Event, SiteCapacity
+from dr_events.models import Event, Proposal, SiteCapacity
 from gateway import health
 
 NO_KEY = "edrv: no EDRV_API_KEY is set, so no charger can be read or limited"
@@ -27,6 +27,7 @@ NO_KEY = "edrv: no EDRV_API_KEY is set, so no charger can be read or limited"
 STUCK_AFTER = timedelta(minutes=2)
 RESTORING_LONG = timedelta(minutes=5)
 MOST_CAPACITIES = 5
+MOST_PROPOSALS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ def needs_now(request: HttpRequest, *, now: datetime) -> list[Need]:
     if may("dr_events.view_event"):
         found += _of_events(now, may_operate=may("dr_events.operate_event"))
         found += _of_capacities(now)
+        found += _proposals()
     if may("chargers.view_session"):
         found += _stuck_limits(now)
     return sorted(found, key=lambda need: not need.is_grave)
@@ -124,6 +126,12 @@ def _restoring_long(now: datetime) -> Iterator[Need]:
         lasting = duration_text(now - event.ended_at) if event.ended_at else ""
         text = f"{event}: has been restoring for {lasting}; some limit is not proven gone yet"
         yield Need(f"restoring-{event.pk}", text, "See the event", change_url(event))
+
+
+def _proposals() -> Iterator[Need]:
+    for proposal in Proposal.objects.filter(state=Proposal.State.OPEN)[:MOST_PROPOSALS]:
+        text = f"{proposal.proposed_by} proposes: {proposal.summary}"
+        yield Need(f"proposal-{proposal.pk}", text, "Approve or refuse", change_url(proposal))
 
 
 _STUCK = """

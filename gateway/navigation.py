@@ -31,6 +31,7 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
                 "rule",
                 "dr_events.view_participation",
             ),
+            ("Proposals", "dr_events_proposal_changelist", "approval", "dr_events.view_proposal"),
             ("Opt-outs", "dr_events_optout_changelist", "block", "dr_events.view_optout"),
             (
                 "Site capacities",

@@ -297,6 +297,12 @@ SITE_SAFE_POWER_W = env.number("SITE_SAFE_POWER_W", 0)
 _opt_outs_a_year = env.text("OPT_OUTS_A_YEAR")
 OPT_OUTS_A_YEAR = env.whole("OPT_OUTS_A_YEAR", 0, least=0) if _opt_outs_a_year else None
 
+# --- two-person approval ------------------------------------------------------------------
+
+# Whose orders need a second person, and from which metered draw in their scope on.
+APPROVAL_ROLES = env.words("APPROVAL_ROLES")
+APPROVAL_ABOVE_KW = env.number("APPROVAL_ABOVE_KW", 0)
+
 # --- logs, admin --------------------------------------------------------------------------
 
 LOGGING = logging_config(console=DEBUG or sys.stderr.isatty())

@@ -21,7 +21,13 @@ from dr_events import declarations, preview
 from dr_events.admin import consequences
 from dr_events.admin.operations import Operations
 from dr_events.admin.order_sheets import amendment, declaration, new_sheet, sheet_of
-from dr_events.admin.words import WHY_NOT, effects, headline, release_effects
+from dr_events.admin.words import (
+    WHY_NOT,
+    amendment_headline,
+    declaration_headline,
+    effects,
+    release_effects,
+)
 from dr_events.models import Event
 from dr_events.preview import Preview
 
@@ -56,9 +62,7 @@ class Previews(Operations):
                 seen = preview.preview(data, now=now)
                 said = declarations.read_new(data, now=now)
                 told = {
-                    "headline": headline(
-                        seen, said.amount, said.targets, said.schedule(said.starts_at or now)[1]
-                    ),
+                    "headline": declaration_headline(seen, said, now=now),
                     **_told(seen, effects(seen, said.amount)),
                 }
             except ValidationError as error:
@@ -81,10 +85,8 @@ class Previews(Operations):
             return self._page(request, {"missing": [problem.detail]})
         leaving = release_effects(found.released) if found.released.sessions else []
         told = _told(found.seen, effects(found.seen, found.amount))
-        if found.amount:
-            ends_at = found.event.ends_at
-            told["headline"] = headline(found.seen, found.amount, found.targets, ends_at)
-        return self._page(request, {**told, "leaving": leaving})
+        said = {"headline": amendment_headline(found), "leaving": leaving}
+        return self._page(request, {**told, **said})
 
     def _page(self, request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
         url = {"url": request.path, "clock": clock_text(timezone.now())}

@@ -62,8 +62,8 @@ def _standing(
     session: Session, binding: UUID | None, *, now: datetime, may_operate: bool
 ) -> dict[str, str]:
     """Where it stands in the event that decides, and what can be done about it."""
-    mine = Participation.objects.filter(session=session, event_id=binding, released_at=None)
-    part = mine.first() if binding else None
+    running = Participation.objects.filter(session=session, released_at=None)
+    part = running.filter(event_id=binding).first() if binding else None
     if part is None:
         return {"standing": "", "state": "", "retry_url": ""}
     in_trouble = part.state in ("failed", "unreachable") or part.reason == roster.NON_RESPONSIVE

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
@@ -18,8 +19,10 @@ from chargers.limits import TriedAgain
 from chargers.problems import Problem
 from chargers.wording import time_text
 from dr_events import intake, retrying, roster
+from dr_events.admin import consequences
+from dr_events.admin.approving import must_propose, proposed
 from dr_events.admin.operations import Operations, refused
-from dr_events.admin.words import duration_text, number_of
+from dr_events.admin.words import amendment_headline, duration_text, number_of
 from dr_events.models import Event
 from dr_events.roster import Narrowing
 
@@ -96,13 +99,13 @@ class Steering(Operations):
         ):
             return refused(request, event, "Nothing was changed: its end has moved meanwhile.")
         ends_at = event.ends_at + timedelta(minutes=int(minutes))
+        data, actor, now = {"ends_at": ends_at.isoformat()}, actor_of(request), timezone.now()
         try:
-            intake.amend(
-                event.pk,
-                {"ends_at": ends_at.isoformat()},
-                actor=actor_of(request),
-                now=timezone.now(),
-            )
+            if settings.APPROVAL_ROLES:
+                found = consequences.of_amending(event.pk, data, actor=actor, now=now)
+                if must_propose(request, found.seen):
+                    return proposed(request, data, f"{event}: {amendment_headline(found)}", event)
+            intake.amend(event.pk, data, actor=actor, now=now)
         except Problem as problem:
             return refused(request, event, problem.detail)
         except ValidationError as error:

@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 
 from chargers.electricity import BelowMinimum, Limit
 from chargers.wording import GAP, kilowatts_text, limit_text, time_text, words
-from dr_events.admin.consequences import Leaving, Release, Returning
+from dr_events.admin.consequences import Amendment, Leaving, Release, Returning
 from dr_events.amounts import Amount, Kind
+from dr_events.declarations import Declaration
 from dr_events.figures import Counts
 from dr_events.models import Event, EventTarget, OptOut
 from dr_events.preview import Line, Preview
@@ -199,6 +200,19 @@ def headline(
             f"{order_text(amount)}"
         )
     return f"{what} {until}; expected relief {kilowatts_text(seen.expected_relief_w)}."
+
+
+def declaration_headline(seen: Preview, declared: Declaration, *, now: datetime) -> str:
+    """The same of what is to be declared."""
+    _, ends_at = declared.schedule(declared.starts_at or now)
+    return headline(seen, declared.amount, declared.targets, ends_at)
+
+
+def amendment_headline(found: Amendment) -> str:
+    """The same of what an event would be; nothing while it is between two steps."""
+    if found.amount is None:
+        return ""
+    return headline(found.seen, found.amount, found.targets, found.event.ends_at)
 
 
 def effects(seen: Preview, amount: Amount | None) -> list[str]:
