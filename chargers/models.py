@@ -309,6 +309,35 @@ class MeterReading(models.Model):
         return f"{self.session_id} at {self.metered_at:%Y-%m-%d %H:%M:%S}"
 
 
+class PlaceLoad(models.Model):
+    """What a place in the grid drew at one moment: a sample, kept for a day or two so that the
+    control room need not read millions of readings. `power_w` is the sum over the `metered` of
+    its `cars`; null where there are cars and none of them is metered."""
+
+    at = models.DateTimeField()
+    grid_zone = models.CharField(max_length=64, blank=True)
+    substation = models.CharField(max_length=64, blank=True)
+    feeder = models.CharField(max_length=64, blank=True)
+    power_w = models.FloatField(null=True)
+    cars = models.PositiveIntegerField()
+    metered = models.PositiveIntegerField()
+    limited = models.PositiveIntegerField()
+
+    class Meta:
+        default_permissions = ()
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["at", "grid_zone", "substation", "feeder"], name="place_load_once"
+            ),
+            models.CheckConstraint(
+                condition=Q(metered__lte=F("cars")), name="place_load_metered_of_cars"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.grid_zone}/{self.substation}/{self.feeder} at {self.at:%H:%M:%S}"
+
+
 class Command(models.Model):
     """One change of the wanted limit on its way to the station: one set or one clear, with as
     many attempts as it takes.

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from chargers import dispatch as dispatching
-from chargers import inbox, inventory, pace, sql
+from chargers import inbox, inventory, load, pace, sql
 from chargers.doorbell import Bell
 from chargers.edrv.client import EdrvClient
 from chargers.edrv.errors import EdrvError
@@ -37,6 +37,12 @@ def sync_if_due() -> None:
     with sql.only_one("sync", patience_s=sql.LONGEST_THOUGHT_S) as had:
         if had and settings.EDRV_API_KEY and inventory.is_sync_due(now=timezone.now()):
             sync_now()
+
+
+@shared_task
+def sample_load() -> None:
+    """Note what every place in the grid draws."""
+    load.sample(now=timezone.now())
 
 
 def sync_now() -> None:

@@ -55,6 +55,11 @@ def seconds_to_accepted(event_id: UUID) -> dict[str, float | None]:
     return sql.rows(_SECONDS_TO_ACCEPTED, [event_id])[0]
 
 
+def seconds_to_complied(event_id: UUID) -> dict[str, float | None]:
+    """p50 and p95 of the seconds from wanting a limit to the first reading at or under it."""
+    return sql.rows(_SECONDS_TO_COMPLIED, [event_id])[0]
+
+
 def power_of(event_id: UUID) -> dict[str, float | None]:
     """Metered watts of the event's sessions: `before_w`, when each came into the event, and
     `now_w`, the latest of those that are still charging."""
@@ -92,6 +97,8 @@ _SECONDS_TO_ACCEPTED = """
               FROM dr_events_participation
              WHERE event_id = %s AND accepted_at >= wanted_at) AS accepted
 """
+
+_SECONDS_TO_COMPLIED = _SECONDS_TO_ACCEPTED.replace("accepted_at", "complied_at")
 
 _POWER = """
     SELECT sum(participation.before_w) AS before_w,

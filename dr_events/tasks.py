@@ -8,7 +8,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from chargers.doorbell import Bell
-from dr_events import pruning, reconciliation
+from dr_events import curve, pruning, reconciliation
 
 
 @shared_task
@@ -28,6 +28,12 @@ def steer() -> None:
 def prune() -> None:
     """Delete meter readings that are old and no event's evidence."""
     pruning.prune_readings(now=timezone.now())
+
+
+@shared_task
+def sample_curves() -> None:
+    """Note what the sessions of running events draw."""
+    curve.sample(now=timezone.now())
 
 
 steer_bell = Bell(steer)

@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from gateway import embedded
+from gateway import embedded, navigation
 from gateway.environment import Environment
 from gateway.logs import logging_config
 
@@ -320,6 +320,8 @@ CELERY_BEAT_SCHEDULE = {
     "sync": {"task": "chargers.tasks.sync_if_due", "schedule": 10.0, "options": {"expires": 10}},
     "prune": {"task": "dr_events.tasks.prune", "schedule": 60.0, "options": {"expires": 60}},
     "watch": {"task": "dr_events.notices.tasks.watch", "schedule": 5.0, "options": {"expires": 10}},
+    "load": {"task": "chargers.tasks.sample_load", "schedule": 5.0, "options": {"expires": 5}},
+    "curves": {"task": "dr_events.tasks.sample_curves", "schedule": 5.0, "options": {"expires": 5}},
 }
 
 # --- eDRV ---------------------------------------------------------------------------------
@@ -371,6 +373,11 @@ EMAIL_USE_SSL = _mail.get("EMAIL_USE_SSL", False)
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = env.text("EMAIL_FROM", "gateway@localhost")
 NOTIFY_PRIVATE_ADDRESSES = env.flag("NOTIFY_PRIVATE_ADDRESSES", False)
+# --- two-person approval ------------------------------------------------------------------
+
+# Whose orders need a second person, and from which metered draw in their scope on.
+APPROVAL_ROLES = env.words("APPROVAL_ROLES")
+APPROVAL_ABOVE_KW = env.number("APPROVAL_ABOVE_KW", 0)
 
 # --- logs, admin --------------------------------------------------------------------------
 
@@ -390,6 +397,22 @@ UNFOLD = {
     "SIDEBAR": {"navigation": "gateway.navigation.sidebar"},
     "DASHBOARD_CALLBACK": "gateway.overview.context",
     "ACCOUNT": {"navigation": "gateway.navigation.account"},
+    "ENVIRONMENT": "gateway.navigation.as_of",
+    "STYLES": navigation.assets("vendor/uplot/uPlot.min.css", "control.css"),
+    "SCRIPTS": navigation.assets(
+        "vendor/uplot/uPlot.iife.min.js",
+        "vendor/idiomorph/idiomorph-ext.min.js",
+        "charts.js",
+        "live.js",
+        "order.js",
+    ),
+    # unfold's own are too pale for small print (WCAG 2.2, 1.4.3).
+    "COLORS": {
+        "font": {
+            "subtle-light": "var(--color-base-600)",
+            "subtle-dark": "var(--color-base-300)",
+        }
+    },
 }
 IMPORT_EXPORT_USE_TRANSACTIONS = True
 IMPORT_EXPORT_SKIP_ADMIN_LOG = True

@@ -10,7 +10,7 @@ from drf_spectacular.renderers import (
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.negotiation import DefaultContentNegotiation
 
-from gateway import health, metrics
+from gateway import health, metrics, overview
 from gateway.clients import ThrottledTokenView
 from gateway.login.views import login
 
@@ -29,6 +29,7 @@ urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/login/", login),
     path("login/", include("gateway.login.urls")),
+    path("admin/overview/", admin.site.admin_view(overview.live), name="overview"),
     path("admin/", admin.site.urls),
     path("api/v1/", include("dr_events.urls")),
     path("api/v1/schema/", schema, name="schema"),

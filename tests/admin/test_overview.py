@@ -125,4 +125,5 @@ def test_the_overview_takes_as_many_queries_for_ten_events_as_for_one(
 def test_the_overview_fetches_itself_anew(operator: Client) -> None:
     page = page_of(operator.get(reverse("admin:index")))
 
-    assert 'id="overview" hx-get="/admin/" hx-trigger="every 5s"' in page
+    assert 'id="overview" data-live hx-get="/admin/overview/"' in page
+    assert 'hx-trigger="every 2s, refresh"' in page

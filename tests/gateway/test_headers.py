@@ -17,7 +17,7 @@ DATA = [
     "/oauth/token/",
     "/webhooks/edrv/",
 ]
-FILES = ["/static/unfold/js/app.js", "/static/dr_events/order_form.js"]
+FILES = ["/static/unfold/js/app.js", "/static/control/order.js"]
 
 
 def policy_of(response):
