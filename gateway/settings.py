@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from dr_events.evidence.baselines import METHODS
 from gateway import embedded
 from gateway.environment import Environment
 from gateway.logs import logging_config
@@ -259,6 +260,7 @@ CELERY_TASK_DEFAULT_QUEUE = "control"
 # A tick that could not be run within its second is worthless: the next one does its work.
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "dr_events.tasks.sweep", "schedule": 1.0, "options": {"expires": 5}},
+    "anchor": {"task": "chargers.tasks.anchor_audit", "schedule": 60.0, "options": {"expires": 60}},
     "sync": {"task": "chargers.tasks.sync_if_due", "schedule": 10.0, "options": {"expires": 10}},
 }
 
@@ -294,6 +296,31 @@ CAP_SETTLING_S = env.number("CAP_SETTLING_S", 60, above=0)
 SITE_SAFE_POWER_W = env.number("SITE_SAFE_POWER_W", 0)
 _opt_outs_a_year = env.text("OPT_OUTS_A_YEAR")
 OPT_OUTS_A_YEAR = env.whole("OPT_OUTS_A_YEAR", 0, least=0) if _opt_outs_a_year else None
+
+# --- evidence: measurement, seal, anchors of the audit chain -------------------------------
+
+EVIDENCE_INTERVAL_MIN = int(env.choice("EVIDENCE_INTERVAL_MIN", ("5", "15")))
+EVIDENCE_BASELINES = env.several("EVIDENCE_BASELINES", tuple(METHODS))
+EVIDENCE_SETTLEMENT_GRADE = env.several("EVIDENCE_SETTLEMENT_GRADE", tuple(METHODS), unset=())
+EVIDENCE_SIGNING_KEYS = env.keys("EVIDENCE_SIGNING_KEYS", embedded.signing_key(DATA_DIR))
+EXPORTS_KEPT_DAYS = env.number("EXPORTS_KEPT_DAYS", 30, above=0)
+
+AUDIT_ANCHOR_INTERVAL_S = env.number("AUDIT_ANCHOR_INTERVAL_S", 3600, above=0)
+_anchor_file = env.text("AUDIT_ANCHOR_FILE")
+AUDIT_ANCHOR_FILE = Path(_anchor_file) if _anchor_file else None
+AUDIT_ANCHOR_EMAILS = env.words("AUDIT_ANCHOR_EMAILS")
+AUDIT_ANCHOR_WEBHOOK_URL = env.address("AUDIT_ANCHOR_WEBHOOK_URL", schemes=("https", "http"))
+
+_mail = env.mail("EMAIL_URL")
+EMAIL_BACKEND = _mail.get("EMAIL_BACKEND", "django.core.mail.backends.smtp.EmailBackend")
+EMAIL_HOST = _mail.get("EMAIL_HOST", "localhost")
+EMAIL_PORT = _mail.get("EMAIL_PORT") or 25
+EMAIL_HOST_USER = _mail.get("EMAIL_HOST_USER") or ""
+EMAIL_HOST_PASSWORD = _mail.get("EMAIL_HOST_PASSWORD") or ""
+EMAIL_USE_TLS = _mail.get("EMAIL_USE_TLS", False)
+EMAIL_USE_SSL = _mail.get("EMAIL_USE_SSL", False)
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env.text("EMAIL_FROM", "demand-response@localhost")
 
 # --- logs, admin --------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 
 from dr_events.evidence.instants import floor_to
 
@@ -150,7 +151,7 @@ def cuts_between(
 def intervals_of(curve: Curve, edges: Sequence[float]) -> Iterator[Interval]:
     """The curve cut at these edges, which are in order."""
     index = 0
-    for start_s, end_s in zip(edges, edges[1:], strict=False):
+    for start_s, end_s in pairwise(edges):
         while index < len(curve.pieces) and curve.pieces[index].to_s <= start_s:
             index += 1
         yield _interval(curve, index, start_s, end_s)

@@ -128,7 +128,8 @@ def pjm_high_4_of_5(history: History, occasion: Occasion) -> SiteBaseline:
     wanted, kept = (3, 2) if weekend else (5, 4)
     candidates, excluded = _days(history, occasion, LOOK_BACK_DAYS)
     days, low = _without_low_usage(candidates, wanted)
-    excluded += tuple((one.day, "low_usage") for one in low)
+    low_days = [(one.day, "low_usage") for one in low]
+    excluded = tuple(sorted([*_on_the_way(excluded, days, wanted), *low_days], reverse=True))
     high = sorted(days, key=lambda one: (-one.mean_w, one.day))[:kept]
     short = wanted - len(days)
     found = SiteBaseline(None, "too_few_days", None, _dates(high), excluded, short)
@@ -227,6 +228,14 @@ def _without_low_usage(candidates: Sequence[_Day], wanted: int) -> tuple[list[_D
             return days, low
         low += below
         rest = [one for one in rest if one not in below]
+
+
+def _on_the_way(
+    excluded: tuple[tuple[date, str], ...], days: Sequence[_Day], wanted: int
+) -> list[tuple[date, str]]:
+    """Those left out before there were enough."""
+    enough = len(days) == wanted
+    return [(day, why) for day, why in excluded if not enough or day > days[-1].day]
 
 
 def _without(found: SiteBaseline, problem: str) -> SiteBaseline:

@@ -1,6 +1,7 @@
 """From readings to intervals: what was metered is all counted, and nothing else is."""
 
 from datetime import date, datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -117,7 +118,7 @@ def test_the_energy_of_the_intervals_is_that_of_the_curve_however_it_is_cut(read
 def test_a_gap_never_becomes_a_zero(readings):
     curve = curve_of(readings)
     told = [reading for reading in readings if reading.power_w is not None]
-    close = [(a, b) for a, b in zip(told, told[1:], strict=False) if b.at_s - a.at_s <= MAX_GAP_S]
+    close = [(a, b) for a, b in pairwise(told) if b.at_s - a.at_s <= MAX_GAP_S]
 
     for interval in intervals_of(curve, cuts_between(0, 20_000, step_s=300)):
         overlaps = any(a.at_s < interval.end_s and b.at_s > interval.start_s for a, b in close)
