@@ -77,7 +77,9 @@ def _told(head: Head, now: datetime) -> dict[str, object]:
 
 def _append(head: Head, now: datetime) -> None:
     """One line, on disk before it counts."""
-    opened = os.open(settings.AUDIT_ANCHOR_FILE, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    path = settings.AUDIT_ANCHOR_FILE
+    assert path is not None
+    opened = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     with os.fdopen(opened, "wb") as file:
         file.write(orjson.dumps(_told(head, now)) + b"\n")
         file.flush()

@@ -7,8 +7,8 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
-from chargers import dispatch as dispatching
 from chargers import anchors, inbox, inventory, pace, sql
+from chargers import dispatch as dispatching
 from chargers.doorbell import Bell
 from chargers.edrv.client import EdrvClient
 from chargers.edrv.errors import EdrvError

@@ -14,8 +14,10 @@ from dr_events.models import Event
 def report(event: Event, format_: str, *, actor: Actor, now: datetime) -> StreamingHttpResponse:
     """The report of an event in one of `reports.FORMATS`, streamed. Who took it is on record."""
     content = reports.export(event, format_, actor=actor, now=now)
+    format_of = reports.FORMATS[format_]
+    name = f"event-{event.id}.{format_of.suffix}"
     return StreamingHttpResponse(
         content,
-        content_type=reports.FORMATS[format_].content_type,
-        headers={"Content-Disposition": f'attachment; filename="event-{event.id}.{format_}"'},
+        content_type=format_of.content_type,
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )

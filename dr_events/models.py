@@ -315,6 +315,10 @@ class Participation(models.Model):
         null=True, help_text="Metered draw when the session came into the event."
     )
 
+    place = models.JSONField(
+        null=True, help_text="Its site and place in the grid as they were when it came in."
+    )
+
     wanted_unit = models.CharField(max_length=8, choices=UNITS, null=True)
     wanted_value = models.FloatField(null=True)
     wanted_at = models.DateTimeField(null=True)

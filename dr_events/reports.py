@@ -11,24 +11,31 @@ from __future__ import annotations
 
 import csv
 import io
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import orjson
-from django.db import connection, transaction
+from django.db import connection
 
 from chargers import audit
 from chargers.audit import Actor
 from chargers.wording import spreadsheet_text
-from dr_events import figures, intake
+from dr_events import figures
+from dr_events.evidence import package
+from dr_events.evidence.baselines import METER_BEFORE
+from dr_events.evidence.computation import Terms, computed
+from dr_events.evidence.gathering import event_json, milliseconds, parts, snapshot, terms_of
+from dr_events.evidence.package import Progress
+from dr_events.evidence.tables import PERFORMANCE, Row, Table
 from dr_events.models import Event
 
 CHUNK_ROWS = 1000
-TIMES = ("declared_at", "starts_at", "ends_at", "activated_at", "ended_at", "restored_at")
+PIECE_BYTES = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +96,19 @@ COLUMNS = (
 )
 
 NAMES = [column.name for column in COLUMNS]
+# What the JSON adds to each participation: how it did against its baseline.
+FIGURES = [column for column in PERFORMANCE.columns if column.name not in NAMES]
+FIGURE_NAMES = [column.name for column in FIGURES]
 
 
 def export(event: Event, format_: str, *, actor: Actor, now: datetime) -> Iterator[bytes]:
     """The report of an event in one of FORMATS, piece by piece. Who took it is on record."""
+    note_export(event, format_, actor=actor, now=now)
+    return FORMATS[format_].write(Order(event, actor, now))
+
+
+def note_export(event: Event, format_: str, *, actor: Actor, now: datetime) -> None:
+    """Put on record who took a report."""
     audit.record(
         actor,
         "report.exported",
@@ -101,21 +117,33 @@ def export(event: Event, format_: str, *, actor: Actor, now: datetime) -> Iterat
         subject_ids=[event.id],
         after={"format": format_},
     )
-    return FORMATS[format_].write(event)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One report that was asked for: of which event, by whom, as of when. `progress` is told the
+    number of participations done."""
+
+    event: Event
+    actor: Actor
+    now: datetime
+    progress: Progress = lambda _: None
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """`write` yields the report of an event piece by piece."""
+    """`write` yields the report piece by piece. `is_long`: it reads all readings of the event."""
 
     content_type: str
-    write: Callable[[Event], Iterator[bytes]]
+    write: Callable[[Order], Iterator[bytes]]
+    suffix: str
+    is_long: bool = False
 
 
-def _write_csv(event: Event) -> Iterator[bytes]:
+def _write_csv(order: Order) -> Iterator[bytes]:
     yield _csv_lines([NAMES])
-    with _snapshot():
-        for rows in _rows(event.id):
+    with snapshot():
+        for rows in _rows(order.event.id):
             yield _csv_lines([_csv_cells(row) for row in rows])
 
 
@@ -131,73 +159,72 @@ def _csv_cells(row: Sequence[Any]) -> list[Any]:
 
 def _csv_cell(value: Any) -> Any:
     if isinstance(value, datetime):
-        return _utc(value)
+        return milliseconds(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     return spreadsheet_text(value) if isinstance(value, str) else value
 
 
-def _write_json(event: Event) -> Iterator[bytes]:
-    with _snapshot():
+def _write_json(order: Order) -> Iterator[bytes]:
+    """Every participation with its figures; then those of the event."""
+    event, terms = order.event, terms_of(order.event, now=order.now)
+    with snapshot():
         yield orjson.dumps(_head(event))[:-1] + b',"participations":['
+        tables = computed(replace(terms, methods=()), parts(event, as_of=terms.as_of), _no_history)
         separator = b""
         for rows in _rows(event.id):
-            objects = [_json(dict(zip(NAMES, row, strict=True))) for row in rows]
+            objects = [_json(_with_figures(row, tables)) for row in rows]
             yield separator + b",".join(objects)
             separator = b","
-        yield b"]}"
+        yield b'],"performance":' + _json(_performance(terms, tables)) + b"}"
 
 
-def _head(event: Event) -> dict[str, Any]:
+def _with_figures(row: Sequence[Any], tables: Iterator[tuple[Table, Row]]) -> dict[str, Any]:
+    """Both come in the order of participations."""
+    figures_ = next(found for table, found in tables if table is PERFORMANCE)
+    return {**dict(zip(NAMES, row, strict=True)), **_figures(figures_)}
+
+
+def _figures(row: Any) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in FIGURE_NAMES}
+
+
+def _performance(terms: Terms, tables: Iterator[tuple[Table, Row]]) -> dict[str, Any]:
+    """The event's figures, by site and over time."""
+    rows: dict[str, list[Any]] = {"summary": [], "sites": [], "load": []}
+    for table, row in tables:
+        if table.name in rows:
+            rows[table.name].append(row)
     return {
-        "event": {
-            "id": str(event.id),
-            "external_id": event.external_id,
-            "name": event.name,
-            "reason": event.reason,
-            "test": event.test,
-            "priority": event.priority,
-            "status": event.status,
-            **_terms(event),
-            "targets": [
-                {"type": type_, "value": value or None}
-                for type_, value in event.targets.values_list("type", "value")
-            ],
-            "declared_by": event.declared_by,
-            **{name: _utc(time) if (time := getattr(event, name)) else None for name in TIMES},
-        },
-        "generated_at": _utc(datetime.now(UTC)),
-        "counts": figures.counts_of([event.id])[event.id].as_json(),
-        "reasons": figures.reasons_of(event.id),
-        "seconds_to_accepted": figures.seconds_to_accepted(event.id),
-        "fields": {column.name: column.meaning for column in COLUMNS if column.meaning},
+        "interval_minutes": terms.interval_minutes,
+        "method": METER_BEFORE.as_json(
+            is_settlement_grade=METER_BEFORE.id in terms.settlement_grade
+        ),
+        "summary": {row.figure: {"value": row.value, "unit": row.unit} for row in rows["summary"]},
+        "sites": [row._asdict() for row in rows["sites"]],
+        "load": [row._asdict() for row in rows["load"]],
     }
 
 
-def _terms(event: Event) -> dict[str, Any]:
-    """What was ordered, and what it was counted from."""
-    content = intake.content_of(event)
-    names = ("limit", "intervals", "below_minimum", "randomize_start_s", "restore")
-    return {**{name: content[name] for name in names}, "reference": event.reference}
+def _no_history(site: str, timezone: str) -> list[Any]:
+    return []
+
+
+def _head(event: Event) -> dict[str, Any]:
+    meanings = {column.name: column.meaning for column in COLUMNS if column.meaning}
+    meanings |= {column.name: column.meaning for column in FIGURES}
+    return {
+        "event": event_json(event),
+        "generated_at": milliseconds(datetime.now(UTC)),
+        "counts": figures.counts_of([event.id])[event.id].as_json(),
+        "reasons": figures.reasons_of(event.id),
+        "seconds_to_accepted": figures.seconds_to_accepted(event.id),
+        "fields": meanings,
+    }
 
 
 def _json(row: dict[str, Any]) -> bytes:
     return orjson.dumps(row, default=str, option=orjson.OPT_UTC_Z)
-
-
-def _utc(time: datetime) -> str:
-    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-@contextmanager
-def _snapshot() -> Iterator[None]:
-    """Everything read inside is of one moment."""
-    is_outermost = not connection.in_atomic_block
-    with transaction.atomic():
-        if is_outermost:
-            with connection.cursor() as cursor:
-                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        yield
 
 
 def _rows(event_id: UUID) -> Iterator[Sequence[Sequence[Any]]]:
@@ -224,7 +251,31 @@ _ROWS = f"""
      WHERE part.event_id = %s ORDER BY part.id
 """
 
+
+def _from_file(build: Callable[[Order, Path], None]) -> Callable[[Order], Iterator[bytes]]:
+    """A format that is built as a whole, on disk, and then sent."""
+
+    def write(order: Order) -> Iterator[bytes]:
+        with tempfile.NamedTemporaryFile(prefix="report-") as file:
+            build(order, Path(file.name))
+            while piece := file.read(PIECE_BYTES):
+                yield piece
+
+    return write
+
+
+def _build_package(order: Order, path: Path) -> None:
+    package.write(
+        order.event,
+        path,
+        terms=terms_of(order.event, now=order.now),
+        made_by=order.actor.name,
+        progress=order.progress,
+    )
+
+
 FORMATS = {
-    "json": Format("application/json", _write_json),
-    "csv": Format("text/csv; charset=utf-8", _write_csv),
+    "json": Format("application/json", _write_json, "json"),
+    "csv": Format("text/csv; charset=utf-8", _write_csv, "csv"),
+    "package": Format("application/zip", _from_file(_build_package), "zip", is_long=True),
 }

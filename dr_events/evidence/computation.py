@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -27,7 +27,16 @@ from dr_events.evidence.site_baselines import (
     Quarter,
     SiteBaseline,
 )
-from dr_events.evidence.tables import BASELINES, LOAD, SITES, SUMMARY, Row
+from dr_events.evidence.tables import (
+    BASELINES,
+    INTERVALS,
+    LOAD,
+    PERFORMANCE,
+    SITES,
+    SUMMARY,
+    Row,
+    Table,
+)
 
 Sums = defaultdict[str, float]
 
@@ -71,7 +80,6 @@ class LoadTotals:
 
     sessions: int = 0
     missing: int = 0
-    energy_wh: float = 0.0
     sums: Sums = field(default_factory=lambda: defaultdict(float))
 
 
@@ -80,6 +88,30 @@ SUMMED = (
     "over_limit_kwh", "rebound_kwh",
 )  # fmt: skip
 OF_LOAD = ("baseline_kwh", "ordered_kwh", "delivered_kwh", "deficiency_kwh")
+
+
+def computed(
+    terms: Terms, parts: Iterable[Part], history_at: Callable[[str, str], Iterable[Any]]
+) -> Iterator[tuple[Table, Row]]:
+    """Every row of every computed table, with its table. `history_at` gives the rows of
+    `site_history` of a site with its time zone; sites are asked for in the order of their ids."""
+    computation = Computation(terms)
+    for part in parts:
+        found = computation.add(part)
+        yield PERFORMANCE, found.row
+        yield from _of(INTERVALS, performance.interval_rows(found))
+        yield from _of(BASELINES, computation.session_baselines(found))
+    for site, timezone in computation.places():
+        if not SITE_METHODS.keys().isdisjoint(terms.methods):
+            rows = list(history_at(site, timezone))
+            yield from _of(BASELINES, computation.site_baselines(site, rows))
+    yield from _of(SITES, computation.sites())
+    yield from _of(LOAD, computation.load())
+    yield from _of(SUMMARY, computation.summary())
+
+
+def _of(table: Table, rows: Iterable[Row]) -> Iterator[tuple[Table, Row]]:
+    return ((table, row) for row in rows)
 
 
 class Computation:
@@ -139,7 +171,8 @@ class Computation:
         totals = self._load.setdefault(start_s, LoadTotals())
         totals.sessions += 1
         totals.missing += not cut.interval.is_ok
-        totals.energy_wh += cut.interval.energy_wh or 0.0
+        if cut.interval.energy_wh is not None:
+            totals.sums["energy_wh"] += cut.interval.energy_wh
         if cut.phase == EVENT and cut.counts:
             totals.sums["baseline_kwh"] += cut.kwh(cut.baseline_w)
             totals.sums["ordered_kwh"] += cut.kwh(cut.ordered.reduction_w)
@@ -225,6 +258,10 @@ class Computation:
         )
         return row
 
+    def places(self) -> list[tuple[str, str]]:
+        """Every site with its time zone, in the order of their ids."""
+        return [(site, totals.timezone) for site, totals in sorted(self._sites.items())]
+
     # --- sums -----------------------------------------------------------------------------
 
     def sites(self) -> Iterator[Row]:
@@ -251,13 +288,15 @@ class Computation:
     def load(self) -> Iterator[Row]:
         """Rows of the table `load`."""
         for start_s, totals in sorted(self._load.items()):
-            sums = totals.sums
+            sums, energy_wh = totals.sums, totals.sums.get("energy_wh")
             yield LOAD.row(
                 starts_at=time_of(start_s),
                 sessions=totals.sessions,
                 missing=totals.missing,
-                metered_kw=round(totals.energy_wh * 3.6 / self.terms.step_s, 3),
-                **{name: kwh(sums[name]) for name in ("metered_kwh", *OF_LOAD)},
+                metered_kw=None
+                if energy_wh is None
+                else round(energy_wh * 3.6 / self.terms.step_s, 3),
+                **{name: kwh(sums.get(name)) for name in ("metered_kwh", *OF_LOAD)},
             )
 
     def summary(self) -> Iterator[Row]:
@@ -292,9 +331,11 @@ class Computation:
         started_at = self.terms.started_at
         return (ended_at - started_at).total_seconds() if started_at else None
 
-    def _mean_kw(self, energy_kwh: float) -> float | None:
+    def _mean_kw(self, energy_kwh: float | None) -> float | None:
         duration_s = self._duration_s()
-        return round(energy_kwh * 3600 / duration_s, 3) if duration_s else None
+        if energy_kwh is None or not duration_s:
+            return None
+        return round(energy_kwh * 3600 / duration_s, 3)
 
 
 def history_of(rows: Sequence[Any]) -> dict[float, Quarter]:
@@ -330,11 +371,13 @@ def _energy_kwh(loads_w: Sequence[float | None] | None, shares_h: list[float]) -
 
 def _add_up(sums: Sums, row: Any, names: Sequence[str]) -> None:
     for name in names:
-        sums[name] += getattr(row, name) or 0.0
+        if (value := getattr(row, name)) is not None:
+            sums[name] += value
 
 
-def _rounded(sums: Sums) -> dict[str, float]:
-    return {name: round(sums[name], 6) for name in SUMMED}
+def _rounded(sums: Sums) -> dict[str, float | None]:
+    """What nobody had a figure of is missing, not zero."""
+    return {name: round(sums[name], 6) if name in sums else None for name in SUMMED}
 
 
 def _negative(value: float | None) -> float | None:

@@ -15,8 +15,8 @@ from dr_events.evidence.intervals import (
     Quality,
     Reading,
     ReadingType,
-    cuts_between,
     curve_of,
+    cuts_between,
     energy_wh,
     intervals_of,
 )
