@@ -55,7 +55,6 @@ from dr_events.shapes import AmendmentShape, CapacityShape, DeclarationShape, Op
 FleetModel = TypeVar("FleetModel", Site, ChargeStation, Session)
 
 MAX_KEY_LENGTH = 255
-REPORT_FORMATS_TO_COME = ("xlsx", "pdf", "parquet")
 
 
 class Pages(CursorPagination):
@@ -193,6 +192,11 @@ class EventViewSet(
         responses={
             (200, "application/json"): OpenApiTypes.OBJECT,
             (200, "text/csv"): OpenApiTypes.STR,
+            **{
+                (200, found.content_type): OpenApiTypes.BINARY
+                for name, found in reports.FORMATS.items()
+                if name not in ("json", "csv")
+            },
         },
     )
     @action(
@@ -201,7 +205,8 @@ class EventViewSet(
         required_alternate_scopes={"GET": [["reports:read"]]},
     )
     def report(self, request: Request, pk: UUID) -> StreamingHttpResponse:
-        """The auditor's export: one row a participation."""
+        """The auditor's export: one row a participation, or all of the evidence, sealed
+        (`package`)."""
         format_ = _report_format(request)
         event = self.get_object()
         return downloads.report(event, format_, actor=actor_of(request), now=timezone.now())
@@ -230,9 +235,8 @@ def _report_format(request: Request) -> str:
     format_ = request.query_params.get("format", "json")
     if format_ not in reports.FORMATS:
         known = ", ".join(reports.FORMATS)
-        later = " yet" if format_ in REPORT_FORMATS_TO_COME else ""
         raise Problem(
-            400, "unknown_format", f"{format_!r} is not a format{later}: {known}.", field="format"
+            400, "unknown_format", f"{format_!r} is not a format: {known}.", field="format"
         )
     return format_
 

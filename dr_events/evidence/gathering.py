@@ -184,7 +184,7 @@ def chain_rows(first: int, last: int) -> Iterator[Any]:
 
 def site_history(event: Event, site: str, timezone: str, terms: Terms) -> Iterator[Any]:
     """Rows of the table `site_history` for one site: the hours around the event, on its day and
-    on those before it that may serve. Days before the site's first session have no rows."""
+    on those before it that may serve. Before the site's first session there are no rows."""
     if terms.started_at is None:
         return
     ended_at = max(terms.ended_at or terms.as_of, terms.started_at + timedelta(seconds=1))
@@ -196,8 +196,9 @@ def site_history(event: Event, site: str, timezone: str, terms: Terms) -> Iterat
     ]
     first_seen = sql.rows(_FIRST_SESSION, [site])[0]["started_at"]
     for start, end in sorted(windows):
-        if first_seen and start >= first_seen and start < end:
-            yield from _quarters(event, site, seconds_of(start), seconds_of(end))
+        if first_seen and first_seen < end:
+            from_s = seconds_of(max(start, first_seen))
+            yield from _quarters(event, site, from_s, seconds_of(end))
 
 
 def _quarters(event: Event, site: str, start_s: float, end_s: float) -> Iterator[Any]:

@@ -8,7 +8,6 @@ import hashlib
 import io
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
@@ -17,28 +16,11 @@ import orjson
 from django.conf import settings
 
 from chargers import chain
-from dr_events.evidence import gathering, seal
-from dr_events.evidence.computation import Terms, computed
+from dr_events.evidence import seal
+from dr_events.evidence.computation import Terms
 from dr_events.evidence.files import cells_of
-from dr_events.evidence.performance import Part
-from dr_events.evidence.tables import (
-    ATTEMPTS,
-    AUDIT,
-    CHAIN,
-    COMMANDS,
-    OPT_OUTS,
-    PARTICIPATIONS,
-    READINGS,
-    SITE_HISTORY,
-    TABLES,
-    Row,
-    Table,
-    dictionary,
-)
-from dr_events.models import Event
+from dr_events.evidence.tables import TABLES, Row, Stream, Table, dictionary
 
-Progress = Callable[[int], None]
-PROGRESS_EVERY = 500
 README = """This package is the evidence of one demand-response event.
 
 dictionary.csv   what every column of every table means, and its unit
@@ -77,65 +59,29 @@ class Folder:
         self._writers[table.name].writerow(cells_of(row))
         self.rows[table.file_name] += 1
 
-    def add_all(self, table: Table, rows: Iterable[Row]) -> None:
-        for row in rows:
-            self.add(table, row)
 
-
-def write(
-    event: Event, target: Path, *, terms: Terms, made_by: str, progress: Progress = lambda _: None
-) -> None:
-    """Write the package of an event to a file."""
-    with tempfile.TemporaryDirectory(prefix="evidence-") as name, gathering.snapshot():
+def write(target: Path, stream: Stream, *, event: dict[str, Any], terms: Terms, by: str) -> None:
+    """Write a package of all rows of an event to a file."""
+    with tempfile.TemporaryDirectory(prefix="evidence-") as name:
         folder = Path(name)
-        event.refresh_from_db()
         with Folder(folder) as tables:
-            _fill(tables, event, terms, progress)
-        told = gathering.event_json(event)
-        _write_texts(folder, told)
+            for table, row in stream:
+                if table.file_name in tables.rows:
+                    tables.add(table, row)
+        _write_texts(folder, event)
         files = [_described(path, tables.rows) for path in sorted(folder.iterdir())]
         key_id, key = next(iter(settings.EVIDENCE_SIGNING_KEYS.items()))
         manifest = seal.manifest_of(
             terms,
-            event=told,
+            event=event,
             files=files,
             chain_head=chain.head().as_json(),
-            made_by=made_by,
+            made_by=by,
             key_id=key_id,
         )
         (folder / seal.MANIFEST).write_bytes(manifest)
         (folder / seal.SIGNATURE).write_bytes(seal.sign(manifest, key_id=key_id, seed=key))
         _pack(folder, target)
-
-
-def _fill(tables: Folder, event: Event, terms: Terms, progress: Progress) -> None:
-    command_ids: set[int] = set()
-
-    def parts() -> Iterator[Part]:
-        for number, part in enumerate(gathering.parts(event, as_of=terms.as_of), start=1):
-            tables.add(PARTICIPATIONS, part.row)
-            tables.add_all(COMMANDS, part.commands)
-            tables.add_all(ATTEMPTS, part.attempts)
-            tables.add_all(READINGS, part.readings)
-            command_ids.update(command.command for command in part.commands)
-            if number % PROGRESS_EVERY == 0:
-                progress(number)
-            yield part
-
-    def history_at(site: str, timezone: str) -> Iterator[Any]:
-        for row in gathering.site_history(event, site, timezone, terms):
-            tables.add(SITE_HISTORY, row)
-            yield row
-
-    for table, row in computed(terms, parts(), history_at):
-        tables.add(table, row)
-    tables.add_all(OPT_OUTS, gathering.opt_outs(event))
-    positions = []
-    for row in gathering.audit_rows(event, command_ids):
-        tables.add(AUDIT, row)
-        positions.append(row.position)
-    if positions:
-        tables.add_all(CHAIN, gathering.chain_rows(positions[0], positions[-1]))
 
 
 def _write_texts(folder: Path, event: dict[str, Any]) -> None:

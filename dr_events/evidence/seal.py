@@ -52,7 +52,7 @@ def manifest_of(
             "made_at": time_text(terms.as_of),
             "made_by": made_by,
             "event": {name: event[name] for name in ("id", "external_id", "name", "status")},
-            "terms": _terms_json(terms),
+            "terms": terms_json(terms),
             "constants": CONSTANTS,
             "methods": [
                 METHODS[id_].as_json(is_settlement_grade=id_ in terms.settlement_grade)
@@ -65,7 +65,8 @@ def manifest_of(
     )
 
 
-def _terms_json(terms: Terms) -> dict[str, Any]:
+def terms_json(terms: Terms) -> dict[str, Any]:
+    """The terms as a manifest has them."""
     return {
         "interval_minutes": terms.interval_minutes,
         "methods": list(terms.methods),

@@ -7,7 +7,7 @@ A raw table holds what was recorded; a computed one follows from raw ones alone 
 from __future__ import annotations
 
 from collections import namedtuple
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -342,6 +342,8 @@ SUMMARY = Table(
     """),
 )
 
+# Rows of any table, each with its table.
+Stream = Iterable[tuple[Table, Row]]
 RAW = (PARTICIPATIONS, COMMANDS, ATTEMPTS, READINGS, OPT_OUTS, SITE_HISTORY, AUDIT, CHAIN)
 COMPUTED = (SUMMARY, SITES, PERFORMANCE, INTERVALS, LOAD, BASELINES)
 TABLES = (*COMPUTED, *RAW)
