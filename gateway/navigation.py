@@ -23,6 +23,7 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
                 "dr_events.view_participation",
             ),
             ("Opt-outs", "dr_events_optout_changelist", "block", "dr_events.view_optout"),
+            ("Exports", "dr_events_export_changelist", "download", "dr_events.view_export"),
             (
                 "Site capacities",
                 "dr_events_sitecapacity_changelist",

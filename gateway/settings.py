@@ -261,6 +261,11 @@ CELERY_TASK_DEFAULT_QUEUE = "control"
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "dr_events.tasks.sweep", "schedule": 1.0, "options": {"expires": 5}},
     "anchor": {"task": "chargers.tasks.anchor_audit", "schedule": 60.0, "options": {"expires": 60}},
+    "exports": {
+        "task": "dr_events.tasks.make_exports",
+        "schedule": 15.0,
+        "options": {"expires": 15},
+    },
     "sync": {"task": "chargers.tasks.sync_if_due", "schedule": 10.0, "options": {"expires": 10}},
 }
 

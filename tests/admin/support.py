@@ -23,7 +23,7 @@ from chargers.models import (
     Site,
     WebhookDelivery,
 )
-from dr_events.models import Event, OptOut, Participation, SiteCapacity
+from dr_events.models import Event, Export, OptOut, Participation, SiteCapacity
 from tests.fleet import NOW, later, make_connector, make_session, make_site, make_station, new_id
 
 RECORDS = (
@@ -230,9 +230,15 @@ def make_entry(**fields: Any) -> AuditEntry:
             "action": "site.changed",
             "subject": "site",
             "subject_ids": [new_id()],
+            "digest": bytes(32),
             **fields,
         }
     )
+
+
+def make_export(event: Event | None = None, **fields: Any) -> Export:
+    defaults = {"format": "xlsx", "requested_by": "user:auditor", "requested_at": NOW}
+    return Export.objects.create(**{"event": event or make_event(), **defaults, **fields})
 
 
 def make_heartbeat() -> Heartbeat:
@@ -253,6 +259,7 @@ MAKERS = {
     OptOut: make_opt_out,
     SiteCapacity: make_capacity,
     AuditEntry: make_entry,
+    Export: make_export,
     Heartbeat: make_heartbeat,
 }
 
