@@ -68,19 +68,30 @@ def seed() -> None:
 
 
 def burst() -> None:
-    from chargers import claims
+    from chargers import claims, settlement, sql
+    from chargers.retries import after_taken
+    from chargers.settlement import Answer, Move
     from tests.dr_events import story
-    from tests.fleet import later
+    from tests.fleet import action, later
 
     story.declare(limit={"kind": "per_session", "unit": "power", "value": 4200})
     analyze()
     while claimed := claims.claim(
         BATCH, endpoint=story.ENDPOINT, now=later(1), lease_until=later(11)
     ):
-        with mock.patch.object(claims, "claim", return_value=claimed):
-            sent = story.send(1)
-        with mock.patch.object(story, "steer"):
-            story.answer(sent, "completed", 2)
+        attempts = [one.attempt_id for one in claimed]
+        sql.run(_TAKEN, {"attempts": attempts, "now": later(1)})
+        taken = after_taken(deadline_s=60)
+        settlement.advance([Move(one.command_id, one.number, taken) for one in claimed],
+                           now=later(1))  # fmt: skip
+        answers = [Answer(id_, action(f"action-{id_}", "completed")) for id_ in attempts]
+        settlement.settle(answers, now=later(2))
+
+
+_TAKEN = """
+    UPDATE chargers_attempt SET outcome = 'requested', action_id = 'action-' || id, sent_at = %(now)s
+     WHERE id = ANY(%(attempts)s)
+"""
 
 
 @contextmanager
