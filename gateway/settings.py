@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway import embedded
-from gateway.environment import Environment
+from gateway.environment import BadVariable, Environment
 from gateway.logs import logging_config
 
 env = Environment(os.environ)
@@ -163,6 +163,8 @@ OIDC_ISSUER = env.address(
     "OIDC_ISSUER", schemes=("https", "http") if PLAIN_HTTP else ("https",)
 ).rstrip("/")
 OIDC_CLIENT_ID = env.text("OIDC_CLIENT_ID")
+if OIDC_ISSUER and not OIDC_CLIENT_ID:
+    raise BadVariable("OIDC_CLIENT_ID", "is needed where OIDC_ISSUER is set")
 OIDC_CLIENT_SECRET = env.text("OIDC_CLIENT_SECRET")
 OIDC_SCOPES = env.words("OIDC_SCOPES", ["openid", "profile", "email"])
 OIDC_USERNAME_CLAIM = env.text("OIDC_USERNAME_CLAIM", "preferred_username")
