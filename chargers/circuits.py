@@ -26,6 +26,19 @@ EXEMPT_REASON = """
                 WHEN site.exempt THEN 'exempt_site' ELSE '' END
 """
 
+# The limit that is wanted of `session` in watts, as `Circuit.watts` has it.
+WANTED_W = """
+           CASE session.wanted_unit WHEN 'power' THEN session.wanted_value
+                WHEN 'current' THEN
+                     session.wanted_value * COALESCE(connector.voltage_v, site.voltage_v) *
+                     COALESCE(NULLIF(connector.phases, 0),
+                              CASE WHEN connector.power_type = 'ac_1_phase'
+                                     OR (COALESCE(connector.power_type, '') IN ('', 'unknown')
+                                         AND connector.max_power_w > 0
+                                         AND connector.max_power_w < 10000)
+                                   THEN 1 ELSE 3 END) END
+"""
+
 
 def of_row(row: Mapping[str, Any]) -> Circuit:
     """The circuit in a row that has COLUMNS."""

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from django.db import transaction
 
-from chargers import audit, sql
+from chargers import audit, news, sql
 from chargers.electricity import Limit
 
 
@@ -21,6 +21,14 @@ class Want:
     limit: Limit | None
     cause: str = ""
     expected_relief_w: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class TriedAgain:
+    """So many sessions whose waiting command is due now, and whose settled one was sent anew."""
+
+    hurried: int
+    sent_anew: int
 
 
 @transaction.atomic
@@ -49,6 +57,20 @@ def reassert(session_ids: Sequence[int], *, now: datetime) -> None:
         changed = sql.ids(_REASSERT, [list(session_ids)])
         _supersede(changed, now)
         _create_commands(changed, now)
+
+
+def try_again(session_ids: Sequence[int], *, now: datetime) -> TriedAgain:
+    """Do now what can be done for these sessions: what waits for its next attempt is due at once;
+    what was given up, or accepted to no effect, is sent anew as a new generation. What is on the
+    wire, or awaits the station's answer, stays as it is."""
+    with transaction.atomic():
+        sql.lock_sessions(session_ids)
+        asked_for = {"sessions": list(session_ids), "now": now}
+        hurried = sql.ids(_HURRY, asked_for)
+        settled = sql.ids(_SETTLED, asked_for)
+        reassert(settled, now=now)
+        news.tell([*hurried, *settled])
+    return TriedAgain(len(hurried), len(settled))
 
 
 def _raise_generations(wants: Sequence[Want]) -> list[int]:
@@ -102,6 +124,23 @@ _REASSERT = """
     UPDATE chargers_session SET generation = generation + 1, may_be_limited = TRUE
      WHERE id = ANY(%s) AND ended_at IS NULL
  RETURNING id
+"""
+
+_HURRY = """
+    UPDATE chargers_command AS command SET next_attempt_at = %(now)s
+     WHERE session_id = ANY(%(sessions)s) AND state IN ('due', 'unconfirmed')
+       AND next_attempt_at > %(now)s
+       AND NOT EXISTS (SELECT FROM chargers_attempt AS attempt
+                        WHERE attempt.session_id = command.session_id AND attempt.outcome = '')
+ RETURNING session_id
+"""
+
+_SETTLED = """
+    SELECT session.id FROM chargers_session AS session
+      JOIN chargers_command AS command
+        ON command.session_id = session.id AND command.generation = session.generation
+     WHERE session.id = ANY(%(sessions)s) AND session.ended_at IS NULL
+       AND session.wanted_unit IS NOT NULL AND command.state IN ('rejected', 'accepted')
 """
 
 _SUPERSEDE = """

@@ -1,8 +1,8 @@
 """The physical fleet, the commands sent to it and the webhooks that came back.
 
 Rows of fact (Command, Attempt, MeterReading, WebhookDelivery, AuditEntry) are written by the
-gateway alone and never deleted by it. Constraints hold the truth, since bulk SQL passes by
-`clean()`.
+gateway alone and never deleted by it, but for old readings that are no event's evidence.
+Constraints hold the truth, since bulk SQL passes by `clean()`.
 """
 
 from __future__ import annotations
@@ -309,6 +309,35 @@ class MeterReading(models.Model):
         return f"{self.session_id} at {self.metered_at:%Y-%m-%d %H:%M:%S}"
 
 
+class PlaceLoad(models.Model):
+    """What a place in the grid drew at one moment: a sample, kept for a day or two so that the
+    control room need not read millions of readings. `power_w` is the sum over the `metered` of
+    its `cars`; null where there are cars and none of them is metered."""
+
+    at = models.DateTimeField()
+    grid_zone = models.CharField(max_length=64, blank=True)
+    substation = models.CharField(max_length=64, blank=True)
+    feeder = models.CharField(max_length=64, blank=True)
+    power_w = models.FloatField(null=True)
+    cars = models.PositiveIntegerField()
+    metered = models.PositiveIntegerField()
+    limited = models.PositiveIntegerField()
+
+    class Meta:
+        default_permissions = ()
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["at", "grid_zone", "substation", "feeder"], name="place_load_once"
+            ),
+            models.CheckConstraint(
+                condition=Q(metered__lte=F("cars")), name="place_load_metered_of_cars"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.grid_zone}/{self.substation}/{self.feeder} at {self.at:%H:%M:%S}"
+
+
 class Command(models.Model):
     """One change of the wanted limit on its way to the station: one set or one clear, with as
     many attempts as it takes.
@@ -528,7 +557,12 @@ class Heartbeat(models.Model):
     @classmethod
     def note(cls, name: str, *, at: datetime, detail: str = "") -> None:
         """It happened then; an earlier time and its detail are forgotten."""
-        cls.objects.update_or_create(name=name, defaults={"at": at, "detail": detail[:300]})
+        Heartbeat.objects.bulk_create(
+            [Heartbeat(name=name, at=at, detail=detail[:300])],
+            update_conflicts=True,
+            unique_fields=["name"],
+            update_fields=["at", "detail"],
+        )
 
 
 class AuditEntry(models.Model):

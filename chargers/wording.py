@@ -39,11 +39,21 @@ def energy_text(energy_wh: float | None) -> str:
 
 
 def time_text(time: datetime | None, zone: tzinfo | None = None) -> str:
-    """2026-07-01 17:00:05 CEST: in the gateway's zone unless told another."""
+    """2026-07-01 17:00:05 CEST (+02:00): in the gateway's zone unless told another. UTC needs no
+    offset beside it."""
     if time is None:
         return GAP
+    return f"{timezone.localtime(time, zone):%Y-%m-%d} {clock_text(time, zone)}"
+
+
+def clock_text(time: datetime, zone: tzinfo | None = None) -> str:
+    """17:00:05 CEST (+02:00)."""
     local = timezone.localtime(time, zone)
-    return f"{local:%Y-%m-%d %H:%M:%S} {local:%Z}"
+    name, offset = f"{local:%Z}", local.isoformat()[-6:]
+    if name in ("UTC", offset):
+        return f"{local:%H:%M:%S} {name}"
+    # Zones without letters of their own are named after their offset, such as +03.
+    return f"{local:%H:%M:%S} {offset if name[:1] in '+-' else f'{name} ({offset})'}"
 
 
 def words(code: str) -> str:

@@ -285,7 +285,7 @@ class OptOutViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[OptOut]):
         shown = OptOutRepresentation(made.opt_out).data
         return Response(shown, status=201 if made.created else 200)
 
-    @extend_schema(responses=OptOutRepresentation)
+    @extend_schema(responses={200: OptOutRepresentation})
     def destroy(self, request: Request, event_id: UUID, pk: int) -> Response:
         """Take part again. The opt-out stays on record."""
         found = opt_outs.withdraw(event_id, pk, actor=actor_of(request), now=timezone.now())
@@ -314,7 +314,7 @@ class FleetViewSet(
         if found is None and wanted.isascii() and wanted.isdigit() and len(wanted) <= 18:
             found = self.get_queryset().filter(pk=int(wanted)).first()
         if found is None:
-            raise Problem(404, "not_found", f"Nothing is known as {wanted}.")
+            raise Problem(404, "not_found", f"Nothing is known as {wanted}.", field="id")
         return found
 
 

@@ -196,8 +196,10 @@ def release(pairs: Iterable[tuple[UUID, int]], *, now: datetime) -> None:
 
 def plan_news(session_ids: Sequence[int], *, now: datetime) -> None:
     """Plan these sessions, of which something changed; those whose pool was shared just before
-    have their turn with it, soon. Holds PLANNING."""
-    plan_sessions(pools.rested(session_ids, now=now), now=now)
+    have their turn with it, soon, and are only judged anew. Holds PLANNING."""
+    rested = pools.rested(session_ids, now=now)
+    plan_sessions(rested, now=now)
+    judgement.refresh(set(session_ids).difference(rested), now=now)
 
 
 def plan_sessions(session_ids: Iterable[int], *, now: datetime) -> None:
@@ -219,7 +221,7 @@ def plan_sessions(session_ids: Iterable[int], *, now: datetime) -> None:
     )
     _write_plans(planned.plans, now)
     changed = _want(planned.plans, known, now)
-    judgement.refresh((asked_for | changed) & parts.keys(), now=now)
+    judgement.refresh(asked_for | changed, now=now)
     _note_planned(planned, orders, now)
     if changed:
         names = {found.session_id: found.external_id for found in known}
@@ -442,12 +444,15 @@ _RESTORE = """
             OR session.confirmed_generation >= participation.released_generation)
 """
 
+# Each half by an index of its own; together they would read every participation there ever was.
 _RESTORED_EVENTS = """
     SELECT event.id FROM dr_events_event AS event
      WHERE event.status = 'restoring' AND event.planned_revision = event.revision
        AND NOT EXISTS (
-           SELECT FROM dr_events_participation AS participation
-            WHERE participation.event_id = event.id
-              AND (participation.released_at IS NULL
-                   OR (participation.was_limited AND participation.restored_at IS NULL)))
+           SELECT FROM dr_events_participation AS running
+            WHERE running.event_id = event.id AND running.released_at IS NULL)
+       AND NOT EXISTS (
+           SELECT FROM dr_events_participation AS unrestored
+            WHERE unrestored.event_id = event.id
+              AND unrestored.was_limited AND unrestored.restored_at IS NULL)
 """

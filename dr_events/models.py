@@ -372,6 +372,74 @@ class Participation(models.Model):
         return as_limit(self.confirmed_unit, self.confirmed_value)
 
 
+class EventLoad(models.Model):
+    """What an event's sessions drew at one moment, and what they were held to: a point of its load
+    curve. `limit_w` is what all of them may draw: their limits, and the draw of those without
+    one; null while none is held. `expected_w` is what they draw once each of those that can be
+    held does as it is told."""
+
+    event = models.ForeignKey(Event, models.CASCADE, related_name="loads")
+    at = models.DateTimeField()
+    sessions = models.PositiveIntegerField()
+    metered = models.PositiveIntegerField()
+    power_w = models.FloatField(null=True)
+    limit_w = models.FloatField(null=True)
+    expected_w = models.FloatField(null=True)
+
+    class Meta:
+        default_permissions = ()
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["event", "at"], name="event_load_once"),
+            models.CheckConstraint(
+                condition=Q(metered__lte=F("sessions")), name="event_load_metered_of_sessions"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.event.label} at {self.at:%H:%M:%S}"
+
+
+class Proposal(models.Model):
+    """An order that waits for a second person: a declaration or, with `event`, an amendment of
+    that event as it stood at `revision`. `data` is what intake takes. Moved in `proposals` only."""
+
+    class State(models.TextChoices):
+        OPEN = "open"
+        APPROVED = "approved"
+        REFUSED = "refused"
+
+    summary = models.CharField(max_length=500, help_text="What it would have done when proposed.")
+    data = models.JSONField()
+    event = models.ForeignKey(Event, models.PROTECT, null=True, related_name="proposals")
+    revision = models.PositiveIntegerField(null=True)
+    state = models.CharField(max_length=8, choices=State.choices, default=State.OPEN)
+    proposed_by = models.CharField(max_length=150)
+    proposed_at = models.DateTimeField()
+    decided_by = models.CharField(max_length=150, blank=True)
+    decided_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ("-id",)
+        default_permissions = ("view",)
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(state="open", decided_at__isnull=True, decided_by="")
+                | Q(state__in=("approved", "refused"), decided_at__isnull=False),
+                name="proposal_decided_has_time",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="approved") | ~Q(decided_by=F("proposed_by")),
+                name="proposal_approved_by_another",
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index("id", condition=Q(state="open"), name="proposal_open"),
+        ]
+
+    def __str__(self) -> str:
+        return self.summary[:80]
+
+
 class OptOut(models.Model):
     """A site, chargestation or session that one event leaves alone: its driver or owner opted
     out, or an operator exempted it. It stays on record, withdrawn or not, and in the event's

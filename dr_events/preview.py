@@ -175,6 +175,11 @@ def preview(data: Any, *, now: datetime) -> Preview:
     return of_event(event, declaration.amount, declaration.targets, now=now)
 
 
+def amount_of(data: Any, *, now: datetime) -> Amount:
+    """What declaring `data` orders, first. Raises ValidationError."""
+    return declarations.read_new(data, now=now).amount
+
+
 def of_event(
     event: Event, amount: Amount | None, targets: Sequence[tuple[str, str]], *, now: datetime
 ) -> Preview:

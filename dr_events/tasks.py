@@ -8,7 +8,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from chargers.doorbell import Bell
-from dr_events import reconciliation
+from dr_events import curve, pruning, reconciliation
 
 
 @shared_task
@@ -20,12 +20,25 @@ def sweep() -> None:
 @shared_task
 def steer() -> None:
     """An event was declared, amended or ended, or there is news of sessions."""
+    steer_bell.answer()
     reconciliation.steer(now=timezone.now())
+
+
+@shared_task
+def prune() -> None:
+    """Delete meter readings that are old and no event's evidence."""
+    pruning.prune_readings(now=timezone.now())
+
+
+@shared_task
+def sample_curves() -> None:
+    """Note what the sessions of running events draw."""
+    curve.sample(now=timezone.now())
 
 
 steer_bell = Bell(steer)
 # News comes in batches, and the sweep is never more than a second away.
-news_bell = Bell(steer, quiet_s=0.1)
+news_bell = Bell(steer, quiet_s=0.25)
 
 
 def on_news(**_: Any) -> None:

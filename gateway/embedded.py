@@ -23,6 +23,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 if TYPE_CHECKING:
     from gateway.processes import Program
@@ -36,6 +37,7 @@ COMMANDS_WITH_DATABASE = {
     "changepassword",
     "cleartokens",
     "create_api_client",
+    "create_app_role",
     "createsuperuser",
     "dbshell",
     "declare_event",
@@ -88,6 +90,11 @@ def database_settings(data_dir: Path) -> dict[str, Any]:
         "USER": "postgres",
         "HOST": str(socket_dir(data_dir)),
     }
+
+
+def app_database_url(data_dir: Path, role: str) -> str:
+    """The embedded PostgreSQL as a DATABASE_URL, for a role that owns nothing."""
+    return f"postgres://{role}@/postgres?{urlencode({'host': str(socket_dir(data_dir))})}"
 
 
 def redis_url(data_dir: Path) -> str:

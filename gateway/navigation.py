@@ -1,12 +1,20 @@
-"""The admin's sidebar: what each person may see, by what they come for."""
+"""The admin's sidebar: what each person may see, by what they come for. And what each of its pages
+loads and says: the gateway's own styles and scripts, and the moment at which its figures hold."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import UTC
+from functools import partial
 from typing import Any
 
 from django.http import HttpRequest
+from django.templatetags.static import static
 from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
 
+from chargers.wording import clock_text, time_text
 from gateway.login import passing
 
 # title, url name of the admin, Material symbol (shipped with unfold), permission
@@ -25,6 +33,7 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
                 "dr_events.view_participation",
             ),
             ("Troubles", "notices_trouble_changelist", "warning", "notices.view_trouble"),
+            ("Proposals", "dr_events_proposal_changelist", "approval", "dr_events.view_proposal"),
             ("Opt-outs", "dr_events_optout_changelist", "block", "dr_events.view_optout"),
             (
                 "Site capacities",
@@ -94,6 +103,27 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
 
 # Of use to whoever looks something up; opens by itself on its own pages.
 FOLDED = "Record"
+
+
+def assets(*names: str) -> list[Callable[[HttpRequest], str]]:
+    """For UNFOLD: the addresses of files under static/control/."""
+    return [partial(_asset, name) for name in names]
+
+
+def _asset(name: str, request: HttpRequest) -> str:
+    return static(f"control/{name}")
+
+
+def as_of(request: HttpRequest) -> tuple[str, str]:
+    """For UNFOLD's label beside each page's title: when its figures were read."""
+    now = timezone.now()
+    told = format_html(
+        '<time id="as-of" class="ctl-as-of" datetime="{}" title="{}">{}</time>',
+        now.isoformat(),
+        time_text(now, UTC),
+        clock_text(now),
+    )
+    return (format_html("as of {}", told), "")
 
 
 def favicon(request: HttpRequest) -> str:

@@ -3,38 +3,52 @@ work. It is what somebody called at night looks at first, and what may stay open
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
-from django.conf import settings
 from django.db.models import Count, Sum
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 
-from chargers.admin.parts import list_url
+from chargers.admin.grid import grid_rows
+from chargers.admin.parts import list_url, moment
 from chargers.models import ChargeStation, Session
-from chargers.wording import kilowatts_text, time_text, words
+from chargers.wording import clock_text, kilowatts_text, time_text
 from dr_events import figures
-from dr_events.admin.standing import STATUS_COLOURS, times_of
+from dr_events.admin.standing import STATUS_COLOURS, bar_of, times_of
 from dr_events.admin.words import order_text, progress_text, scope_text, steps_text
 from dr_events.models import Event
-from gateway import health
+from gateway import attention
 
 TEMPLATE = "admin/gateway/overview.html"
+LIVE_TEMPLATE = "admin/gateway/overview_live.html"
 MOST_EVENTS = 20
-NO_KEY = "edrv: no EDRV_API_KEY is set, so no charger can be read or limited"
 
 
 def context(request: HttpRequest, given: dict[str, Any]) -> dict[str, Any]:
     """For UNFOLD's DASHBOARD_CALLBACK: to each person what they may see anyway."""
+    return {**given, "title": "Control room", **told(request, now=timezone.now())}
+
+
+def live(request: HttpRequest) -> HttpResponse:
+    """What changes on the first page, alone, for the page that shows it."""
+    return TemplateResponse(request, LIVE_TEMPLATE, told(request, now=timezone.now()))
+
+
+def told(request: HttpRequest, *, now: datetime) -> dict[str, Any]:
+    """All that the first page says, in as many queries for one event and feeder as for many."""
     may = request.user.has_perm
     return {
-        **given,
-        "title": "Control room",
-        "as_of": time_text(timezone.now()),
+        "as_of": moment(now),
+        "clock": clock_text(now),
+        "utc": time_text(now, UTC),
+        "needs": attention.needs_now(request, now=now),
+        "may_see_health": may("chargers.view_heartbeat"),
         "events": events_now() if may("dr_events.view_event") else None,
         "fleet": fleet_now() if may("chargers.view_session") else None,
-        "troubles": troubles_now() if may("chargers.view_heartbeat") else None,
+        "grid": grid_rows(now=now) if may("chargers.view_site") else None,
         "declare_url": reverse("admin:dr_events_event_add")
         if may("dr_events.operate_event")
         else "",
@@ -48,6 +62,7 @@ def events_now() -> list[dict[str, Any]]:
     )
     events = sorted(found.order_by("starts_at")[:MOST_EVENTS], key=_urgency)
     counts = figures.counts_of(event.pk for event in events)
+    waiting = figures.waiting_for_edrv(event.pk for event in events)
     now = timezone.now()
     return [
         {
@@ -59,7 +74,11 @@ def events_now() -> list[dict[str, Any]]:
             "times": [told for told in times_of(event, now=now) if told[0] in ("starts", "ends")],
             "counts": counts[event.pk],
             "progress": progress_text(counts[event.pk]),
-            "trouble": counts[event.pk].failed + counts[event.pk].unreachable,
+            "bar": bar_of(counts[event.pk]),
+            "trouble": counts[event.pk].failed
+            + counts[event.pk].unreachable
+            - waiting.get(event.pk, 0),
+            "waiting": waiting.get(event.pk, 0),
         }
         for event in events
     ]
@@ -84,14 +103,3 @@ def fleet_now() -> dict[str, Any]:
         "limited_url": list_url(Session, open="yes", may_be_limited__exact=1),
         "offline_url": list_url(ChargeStation, online__exact=0),
     }
-
-
-def troubles_now() -> list[str]:
-    """What an alarm would be about, in the words of /health/ready/."""
-    found = [
-        f"{words(name)}: {check.detail}"
-        + (f" ({check.seconds:,.0f} s)" if check.seconds is not None else "")
-        for name, check in health.run_checks(now=timezone.now()).items()
-        if not check.ok
-    ]
-    return found if settings.EDRV_API_KEY else [*found, NO_KEY]

@@ -5,10 +5,11 @@ README.md lists each variable with its unit and default.
 
 import os
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from gateway import embedded
+from gateway import embedded, navigation
 from gateway.environment import BadVariable, Environment
 from gateway.logs import logging_config
 
@@ -40,6 +41,7 @@ INSTALLED_APPS = [
     "django.contrib.humanize",
     "django.contrib.postgres",
     "import_export",
+    "axes",
     "django_otp",
     "django_otp.plugins.otp_totp",
     "django_otp.plugins.otp_static",
@@ -57,9 +59,13 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    # Above whatever makes an answer of its own: files, errors, refusals.
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "gateway.middleware.ContentPolicy",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "gateway.middleware.RequestContext",
     "gateway.middleware.BodyLimit",
+    "gateway.middleware.WebhookLane",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "gateway.addresses.FinalSlash",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -67,7 +73,7 @@ MIDDLEWARE = [
     "gateway.login.middleware.SessionLimits",
     "gateway.login.middleware.SecondFactor",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 
 ROOT_URLCONF = "gateway.urls"
@@ -94,7 +100,11 @@ EMBEDDED_DATABASE = _database is None
 DATABASES: dict[str, dict[str, Any]] = {
     "default": _database or embedded.database_settings(DATA_DIR)
 }
+# A worker that was frozen with locks in its hand must not hold them for ever: PostgreSQL ends the
+# connection of whoever keeps others waiting and has not said a word for so long.
+DATABASE_STANDSTILL_S = 20
 DATABASES["default"]["OPTIONS"] = {
+    "options": f"-c idle_in_transaction_session_timeout={DATABASE_STANDSTILL_S}s",
     **DATABASES["default"].get("OPTIONS", {}),
     "pool": {"min_size": 1, "max_size": env.whole("DATABASE_POOL_SIZE", 8, least=1), "timeout": 3},
 }
@@ -139,6 +149,24 @@ SESSION_COOKIE_SECURE = not PLAIN_HTTP
 CSRF_COOKIE_SECURE = not PLAIN_HTTP
 if BEHIND_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
+# Who guesses somebody's password is locked out from that name at that address, and nobody else
+# is: a stranger cannot keep an operator out. Trying on does not make it longer.
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(minutes=10)
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_RESET_ON_SUCCESS = True
+AXES_LOCKOUT_CALLABLE = "gateway.login.views.locked_out"
+# gateway.login has a log of its own.
+AXES_ENABLE_ACCESS_FAILURE_LOG = False
+AXES_DISABLE_ACCESS_LOG = True
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
 
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
@@ -239,6 +267,7 @@ SPECTACULAR_SETTINGS = {
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "gateway.openapi.add_problem_schema",
+        "gateway.openapi.add_links",
     ],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
@@ -276,8 +305,12 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "interval_step": 0,
     "interval_max": 0,
 }
+# What beat rings has a queue of its own: workers take from their queues in turn, so it never waits
+# behind the bells of a busy hour.
 CELERY_TASK_ROUTES = {
     "chargers.tasks.dispatch": {"queue": "dispatch"},
+    "chargers.tasks.sync_if_due": {"queue": "clock"},
+    "dr_events.tasks.sweep": {"queue": "clock"},
     "chargers.tasks.*": {"queue": "control"},
     "dr_events.tasks.*": {"queue": "control"},
     "dr_events.notices.tasks.*": {"queue": "notices"},
@@ -287,7 +320,10 @@ CELERY_TASK_DEFAULT_QUEUE = "control"
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "dr_events.tasks.sweep", "schedule": 1.0, "options": {"expires": 5}},
     "sync": {"task": "chargers.tasks.sync_if_due", "schedule": 10.0, "options": {"expires": 10}},
+    "prune": {"task": "dr_events.tasks.prune", "schedule": 60.0, "options": {"expires": 60}},
     "watch": {"task": "dr_events.notices.tasks.watch", "schedule": 5.0, "options": {"expires": 10}},
+    "load": {"task": "chargers.tasks.sample_load", "schedule": 5.0, "options": {"expires": 5}},
+    "curves": {"task": "dr_events.tasks.sample_curves", "schedule": 5.0, "options": {"expires": 5}},
 }
 
 # --- eDRV ---------------------------------------------------------------------------------
@@ -313,6 +349,10 @@ COMPLIANCE_TOLERANCE = env.number("COMPLIANCE_TOLERANCE", 0.05)
 COMPLIANCE_TOLERANCE_W = env.number("COMPLIANCE_TOLERANCE_W", 100)
 COMPLIANCE_PATIENCE_S = env.number("COMPLIANCE_PATIENCE_S", 120)
 
+# --- how long meter readings are kept that are no event's evidence -------------------------
+
+METER_READINGS_KEPT_DAYS = env.whole("METER_READINGS_KEPT_DAYS", 400, least=7)
+
 # --- caps that sessions share, standing site capacity, opt-outs ----------------------------
 
 CAP_DEAD_BAND_W = env.number("CAP_DEAD_BAND_W", 500)
@@ -335,6 +375,11 @@ EMAIL_USE_SSL = _mail.get("EMAIL_USE_SSL", False)
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = env.text("EMAIL_FROM", "gateway@localhost")
 NOTIFY_PRIVATE_ADDRESSES = env.flag("NOTIFY_PRIVATE_ADDRESSES", False)
+# --- two-person approval ------------------------------------------------------------------
+
+# Whose orders need a second person, and from which metered draw in their scope on.
+APPROVAL_ROLES = env.words("APPROVAL_ROLES")
+APPROVAL_ABOVE_KW = env.number("APPROVAL_ABOVE_KW", 0)
 
 # --- logs, admin --------------------------------------------------------------------------
 
@@ -354,6 +399,22 @@ UNFOLD = {
     "SIDEBAR": {"navigation": "gateway.navigation.sidebar"},
     "DASHBOARD_CALLBACK": "gateway.overview.context",
     "ACCOUNT": {"navigation": "gateway.navigation.account"},
+    "ENVIRONMENT": "gateway.navigation.as_of",
+    "STYLES": navigation.assets("vendor/uplot/uPlot.min.css", "control.css"),
+    "SCRIPTS": navigation.assets(
+        "vendor/uplot/uPlot.iife.min.js",
+        "vendor/idiomorph/idiomorph-ext.min.js",
+        "charts.js",
+        "live.js",
+        "order.js",
+    ),
+    # unfold's own are too pale for small print (WCAG 2.2, 1.4.3).
+    "COLORS": {
+        "font": {
+            "subtle-light": "var(--color-base-600)",
+            "subtle-dark": "var(--color-base-300)",
+        }
+    },
 }
 IMPORT_EXPORT_USE_TRANSACTIONS = True
 IMPORT_EXPORT_SKIP_ADMIN_LOG = True

@@ -5,11 +5,14 @@ and nothing taken that the schema excludes. The one check left out is that whate
 schema is accepted: a schema cannot say that an event ends after its start, or what is a cursor.
 """
 
+from collections import Counter
+
 import pytest
 import schemathesis
 import yaml
 from django.utils import timezone
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
+from schemathesis.specs.openapi import stateful
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from chargers.audit import Actor
@@ -46,6 +49,52 @@ def test_every_answer_is_as_described(case, world):
     case.call_and_validate(
         headers={"Authorization": f"Bearer {world}"}, excluded_checks=[positive_data_acceptance]
     )
+
+
+# What an event has to have been through, from one answer to the next by the links alone.
+WALKED = {
+    "events_retrieve",
+    "events_partial_update",
+    "events_end_create",
+    "events_cancel_create",
+    "events_restore_create",
+    "events_participations_list",
+    "events_report_retrieve",
+    "events_opt_outs_list",
+    "events_opt_outs_create",
+}
+
+
+def test_every_answer_is_as_described_whatever_came_before_it(world, monkeypatch):
+    """Walks from event to event along the links of the description."""
+    # It takes `external_id` for another thing's id and would begin with made-up events instead.
+    monkeypatch.setattr(
+        stateful, "is_likely_root_transition", lambda call, *_: call.path == "/api/v1/events/"
+    )
+    found = Counter()
+
+    class Walk(schema.as_state_machine()):
+        def get_call_kwargs(self, case):
+            return {"headers": {"Authorization": f"Bearer {world}"}}
+
+        def validate_response(self, response, case, **kwargs):
+            case.validate_response(response, excluded_checks=[positive_data_acceptance])
+            if response.status_code not in (401, 404, 405, 415):
+                found[case.operation.definition.raw["operationId"]] += 1
+
+    Walk.run(
+        settings=settings(
+            max_examples=20,
+            stateful_step_count=12,
+            deadline=None,
+            derandomize=True,
+            database=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+    )
+
+    assert found.keys() >= WALKED, sorted(WALKED - found.keys())
 
 
 @pytest.mark.parametrize(

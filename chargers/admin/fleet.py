@@ -30,6 +30,15 @@ from chargers.admin.parts import (
     yes_no_column,
 )
 from chargers.admin.site_csv import SiteImportMixin
+from chargers.admin.whereabouts import (
+    InTheGrid,
+    charging_figures,
+    exempt_table,
+    open_at_site,
+    open_at_station,
+    path_of,
+    sessions_table,
+)
 from chargers.models import ChargeStation, Connector, Session, Site
 from chargers.wording import GAP, amperes_text, watts_text, words
 
@@ -64,7 +73,7 @@ def _charging_link(site: Any) -> str:
 
 
 @admin.register(Site)
-class SiteAdmin(SiteImportMixin, OwnFieldsAdmin):
+class SiteAdmin(InTheGrid, SiteImportMixin, OwnFieldsAdmin):
     """eDRV's locations; their place in the grid is ours."""
 
     list_display = (
@@ -109,6 +118,13 @@ class SiteAdmin(SiteImportMixin, OwnFieldsAdmin):
             open_count=counted(Session.objects.filter(ended_at=None), "chargestation__site"),
         )
 
+    def whereabouts(self, thing: Site) -> dict[str, Any]:
+        return {"path": path_of(thing), "figures": charging_figures(open_at_site(thing))}
+
+    def related_tables(self, thing: Site) -> list[dict[str, Any]]:
+        everything = list_url(Session, chargestation__site__id__exact=thing.pk)
+        return [sessions_table(open_at_site(thing), everything), exempt_table(thing)]
+
 
 def _cannot(station: ChargeStation) -> str:
     cannot = [f"no {words(unit)}" for unit in station.refused_units]
@@ -133,7 +149,7 @@ def _station_connectors(station: ChargeStation) -> str:
 
 
 @admin.register(ChargeStation)
-class ChargeStationAdmin(OwnFieldsAdmin):
+class ChargeStationAdmin(InTheGrid, OwnFieldsAdmin):
     """eDRV's chargestations; what their answers taught us can be forgotten here."""
 
     list_display = (
@@ -155,7 +171,7 @@ class ChargeStationAdmin(OwnFieldsAdmin):
         ("exempt", BooleanRadioFilter),
     )
     search_fields = ("name", "external_id", "site__name", "site__external_id")
-    fieldsets = (
+    fieldsets: Any = (
         EXEMPTION,
         (
             "What it has refused",
@@ -182,6 +198,14 @@ class ChargeStationAdmin(OwnFieldsAdmin):
             },
         ),
     )
+
+    def whereabouts(self, thing: ChargeStation) -> dict[str, Any]:
+        path = path_of(thing.site, ("chargestation", thing))
+        return {"path": path, "figures": charging_figures(open_at_station(thing))}
+
+    def related_tables(self, thing: ChargeStation) -> list[dict[str, Any]]:
+        everything = list_url(Session, chargestation__id__exact=thing.pk)
+        return [sessions_table(open_at_station(thing), everything)]
 
 
 @admin.register(Connector)

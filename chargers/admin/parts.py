@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import zoneinfo
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any, TypeAlias
 
 import orjson
@@ -22,9 +22,9 @@ from django.utils.safestring import SafeString
 
 from chargers.audit import Actor
 from chargers.models import as_limit
-from chargers.wording import GAP, limit_text, time_text
+from chargers.wording import GAP, clock_text, limit_text, time_text
 
-WIDE = '<span style="display: inline-block; min-width: 9rem">{}</span>'
+WIDE = '<span class="ctl-name">{}</span>'
 Column: TypeAlias = Callable[[Any], Any]
 
 
@@ -38,25 +38,28 @@ def moment(time: datetime | None) -> str:
     """A time with its zone; UTC on hovering over it."""
     if time is None:
         return GAP
-    date, clock, zone = time_text(time).split(" ")
+    return _moment(time)
+
+
+def _moment(time: datetime, zone: tzinfo | None = None) -> str:
+    date, _, clock = time_text(time, zone).partition(" ")
     return format_html(
-        '<time datetime="{}" title="{}">{} <span class="whitespace-nowrap">{} {}</span></time>',
+        '<time datetime="{}" title="{}">{} <span class="whitespace-nowrap">{}</span></time>',
         time.isoformat(),
         time_text(time, UTC),
         date,
         clock,
-        zone,
     )
 
 
 def moment_at(time: datetime | None, zone_name: str) -> str:
-    """A time in the gateway's zone and, where that differs, in the site's."""
+    """A time in the site's zone and, where that differs, in the gateway's."""
     if time is None:
         return GAP
     zone = zoneinfo.ZoneInfo(zone_name)
     if timezone.localtime(time).utcoffset() == time.astimezone(zone).utcoffset():
         return moment(time)
-    return format_html("{} &nbsp;({} at the site)", moment(time), time_text(time, zone))
+    return format_html("{} &nbsp;(here {})", _moment(time, zone), clock_text(time))
 
 
 def meta_of(model: type[Model] | Model) -> Any:
@@ -98,8 +101,8 @@ def pretty_json(value: object) -> str:
 def preformatted(text: str) -> str:
     """A text with its own line breaks, of whatever length."""
     return format_html(
-        '<pre class="bg-base-50 dark:bg-base-800 overflow-auto p-3 rounded-default text-xs"'
-        ' style="max-height: 32rem; white-space: pre-wrap; overflow-wrap: anywhere">{}</pre>',
+        '<pre class="bg-base-50 ctl-pre dark:bg-base-800 overflow-auto p-3 rounded-default'
+        ' text-xs" tabindex="0">{}</pre>',
         text,
     )
 

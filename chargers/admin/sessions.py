@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from unfold.contrib.filters.admin import (
     AutocompleteSelectFilter,
     BooleanRadioFilter,
@@ -31,6 +31,7 @@ from chargers.admin.parts import (
     value_column,
     yes_no_column,
 )
+from chargers.admin.whereabouts import InTheGrid, path_of
 from chargers.models import Command, MeterReading, Session
 from chargers.wording import GAP, amperes_text, energy_text, limit_text, watts_text, words
 
@@ -117,10 +118,8 @@ cause_column = value_column("wanted_cause", "because of", lambda cause: cause or
 
 
 @admin.register(Session)
-class SessionAdmin(BigTable, OwnFieldsAdmin):
+class SessionAdmin(InTheGrid, BigTable, OwnFieldsAdmin):
     """Exempt may be changed for as long as the session is open."""
-
-    change_form_outer_after_template = "admin/chargers/session/related_tables.html"
 
     list_display: Any = (
         edrv_id_column,
@@ -194,17 +193,13 @@ class SessionAdmin(BigTable, OwnFieldsAdmin):
         found: QuerySet[Session] = super().get_queryset(request)
         return found.select_related("chargestation__site", "connector")
 
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
-        session = self.get_object(request, object_id)
-        tables = self.related_tables(session) if session else []
-        context = {"related_tables": tables, **(extra_context or {})}
-        response: HttpResponse = super().change_view(request, object_id, form_url, context)
-        return response
+    def whereabouts(self, thing: Session) -> dict[str, Any]:
+        station = thing.chargestation
+        path = path_of(station.site, ("chargestation", station), ("session", thing))
+        return {"path": path, "figures": []}
 
-    def related_tables(self, session: Session) -> list[dict[str, Any]]:
-        """What hangs on a session: title, table, and where all of it is."""
+    def related_tables(self, thing: Session) -> list[dict[str, Any]]:
+        session = thing
         return [
             {
                 "title": "Latest commands",

@@ -40,7 +40,7 @@ class SubjectFilter(RadioFilter):
     parameter_name = "subject"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        subjects = ("event", "command", "session", "site", "chargestation", "connector")
+        subjects = ("event", "proposal", "command", "session", "site", "chargestation", "connector")
         return [(name, name) for name in (*subjects, "apiclient", "user", "group")]
 
     def queryset(

@@ -24,6 +24,7 @@ from chargers.admin.parts import (
 )
 from chargers.models import Site
 from chargers.wording import GAP, watts_text
+from dr_events.admin import performance
 from dr_events.models import SiteCapacity
 
 
@@ -117,6 +118,9 @@ class SiteWithCapacityAdmin(SiteAdmin):
         ),
         *SiteAdmin.fieldsets[2:],
     )
+
+    def related_tables(self, thing: Site) -> list[dict[str, Any]]:
+        return [*super().related_tables(thing), *performance.of_site(thing)]
 
 
 admin.site.unregister(Site)

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404
-from django.template.response import TemplateResponse
-from django.urls import URLPattern
 from django.utils import timezone
 from unfold.contrib.filters.admin import (
     BooleanRadioFilter,
@@ -32,14 +28,17 @@ from chargers.admin.parts import (
 from dr_events import figures
 from dr_events.admin.forms import KIND_WORDS
 from dr_events.admin.leaving import OptOuts
+from dr_events.admin.live import Live, curve_of, roster_of
 from dr_events.admin.orders import Orders
+from dr_events.admin.places import Places
+from dr_events.admin.previews import Previews
 from dr_events.admin.standing import (
     STATUS_COLOURS,
-    figures_of,
     operations_of,
     reports_of,
     standing_of,
 )
+from dr_events.admin.steering import Steering
 from dr_events.admin.words import (
     below_minimum_text,
     priority_text,
@@ -50,8 +49,7 @@ from dr_events.admin.words import (
 )
 from dr_events.figures import Counts
 from dr_events.models import Event, EventTarget
-
-FIGURES = "admin/dr_events/event/figures.html"
+from dr_events.roster import Narrowing
 
 
 class CountedChangeList(ChangeList):
@@ -86,7 +84,7 @@ class TargetInline(ReadOnlyInline):
 
 
 @admin.register(Event)
-class EventAdmin(Orders, OptOuts, ReadOnlyAdmin):
+class EventAdmin(Orders, OptOuts, Steering, Places, Previews, Live, ReadOnlyAdmin):
     """Events are declared, amended, ended and cancelled, never edited or deleted."""
 
     list_display = (
@@ -139,10 +137,6 @@ class EventAdmin(Orders, OptOuts, ReadOnlyAdmin):
         found: QuerySet[Event] = super().get_queryset(request)
         return found.prefetch_related("targets", "intervals")
 
-    def get_urls(self) -> list[URLPattern]:
-        live = self.operation_url("figures", "<uuid:event_id>/figures/", self.figures_view)
-        return [live, *super().get_urls()]
-
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
@@ -157,19 +151,13 @@ class EventAdmin(Orders, OptOuts, ReadOnlyAdmin):
     def _told(self, request: HttpRequest, event: Event) -> dict[str, Any]:
         may_operate = self.has_operate_permission(request)
         may_export = request.user.has_perm("dr_events.export_report")
+        now = timezone.now()
+        narrowing = Narrowing.read(request.GET)
         return {
-            **standing_of(event, now=timezone.now()),
+            **standing_of(event, now=now),
+            "curve": curve_of(event, now=now),
+            "roster": roster_of(event, narrowing, now=now, may_operate=may_operate),
             "operations": operations_of(event) if may_operate else [],
             "may_leave": may_operate and not event.is_over,
             "reports": reports_of(event) if may_export else [],
         }
-
-    def figures_view(self, request: HttpRequest, event_id: UUID) -> HttpResponse:
-        """The figures alone, for the page that shows them. A status other than the one it was
-        drawn for has it loaded anew: other things can be done with the event then."""
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-        event = get_object_or_404(Event, pk=event_id)
-        if request.GET.get("status") != event.status:
-            return HttpResponse(headers={"HX-Refresh": "true"})
-        return TemplateResponse(request, FIGURES, figures_of(event, now=timezone.now()))

@@ -84,7 +84,7 @@ class OptOuts(Operations):
             return refused(request, event, f"The event is {event.status}: too late to leave it.")
         if request.method != "POST":
             asked_for = {
-                name: request.GET[name] for name in ("type", "value") if name in request.GET
+                name: request.GET[name] for name in ("type", "value", "kind") if name in request.GET
             }
             return self._opt_out_form(request, event, OptOutForm(initial=asked_for))
         form = OptOutForm(request.POST)

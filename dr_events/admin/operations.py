@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
@@ -19,7 +20,6 @@ from chargers.admin.parts import actor_of, change_url
 from chargers.problems import Problem
 from dr_events import downloads, intake, reports
 from dr_events.admin import consequences
-from dr_events.admin.standing import is_on_a_slope
 from dr_events.admin.words import release_effects, slope_text
 from dr_events.models import Event
 
@@ -106,18 +106,26 @@ class Operations:
         if request.method != "POST":
             return self._restore_page(request, event)
         try:
-            intake.restore_at_once(event.pk, actor=actor_of(request), now=timezone.now())
+            self._restore_all(request, event)
         except Problem as problem:
             return refused(request, event, problem.detail)
         messages.success(request, f"“{event}” gives all power back now.")
         return redirect(change_url(event))
 
+    def _restore_all(self, request: HttpRequest, event: Event) -> None:
+        """An active event ends first; either both happens, or neither."""
+        actor, now = actor_of(request), timezone.now()
+        with transaction.atomic():
+            if event.status == Event.Status.ACTIVE:
+                intake.end(event.pk, actor=actor, now=now)
+            intake.restore_at_once(event.pk, actor=actor, now=now)
+
     def _restore_page(self, request: HttpRequest, event: Event) -> HttpResponse:
-        if event.status != Event.Status.RESTORING:
-            why = "end it first" if not event.is_over else "nothing is left to restore"
+        if event.status not in (Event.Status.ACTIVE, Event.Status.RESTORING):
+            why = "nothing is limited by it"
             return refused(request, event, f"The event is {event.status}: {why}.")
-        if not is_on_a_slope(event):
-            return refused(request, event, "All its power comes back at once already.")
+        if event.restore_w_per_min is None or event.restore_at_once:
+            return refused(request, event, "All its power comes back at once in any case.")
         context = {
             "title": f"Restore all of “{event}” now?",
             "event": event,

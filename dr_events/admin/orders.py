@@ -9,18 +9,20 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib import messages
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
-from django.urls import URLPattern
+from django.urls import URLPattern, reverse
 from django.utils import timezone
 from rest_framework.serializers import ValidationError
 
 from chargers.admin.parts import actor_of, change_url
 from chargers.problems import Problem
 from dr_events import declarations, intake, preview
-from dr_events.admin import consequences
+from dr_events.admin import consequences, presets
+from dr_events.admin.approving import must_propose, proposed
 from dr_events.admin.form_errors import place_errors
 from dr_events.admin.forms import AmendForm, DeclareForm, zone_text
 from dr_events.admin.operations import Operations, refused
@@ -31,9 +33,15 @@ from dr_events.admin.order_sheets import (
     new_sheet,
     sheet_of,
 )
+from dr_events.admin.places import nodes_under
 from dr_events.admin.suggestions import cap_rows, fleet_gap, hints_for, known_targets, names_of
 from dr_events.admin.terms import changed_terms, declared_terms
-from dr_events.admin.words import effects, release_effects
+from dr_events.admin.words import (
+    amendment_headline,
+    declaration_headline,
+    effects,
+    release_effects,
+)
 from dr_events.models import Event
 
 SESSIONS_SHOWN = 25
@@ -78,10 +86,17 @@ class Orders(Operations):
     ) -> HttpResponse:
         if request.POST.get("step") != "confirm":
             return self._declare_confirm_page(request, data, now)
-        declared = intake.declare(data, actor=actor_of(request), now=now, idempotency_key=key)
-        done = "is declared" if declared.created else "had been declared already"
-        messages.success(request, f"“{declared.event}” {done}.")
-        return redirect(change_url(declared.event))
+        if settings.APPROVAL_ROLES:
+            seen = preview.preview(data, now=now)
+            if must_propose(request, seen):
+                declared = declarations.read_new(data, now=now)
+                summary = f"{declared.name}: {declaration_headline(seen, declared, now=now)}"
+                return proposed(request, data, summary)
+        done_by = actor_of(request)
+        made = intake.declare(data, actor=done_by, now=now, idempotency_key=key)
+        done = "is declared" if made.created else "had been declared already"
+        messages.success(request, f"“{made.event}” {done}.")
+        return redirect(change_url(made.event))
 
     def _declare_confirm_page(
         self, request: HttpRequest, data: dict[str, Any], now: datetime
@@ -91,6 +106,8 @@ class Orders(Operations):
         amounts = [interval.amount for interval in declared.intervals] or [declared.amount]
         context = {
             "title": f"Declare “{declared.name}”?",
+            "headline": declaration_headline(seen, declared, now=now),
+            "must_propose": must_propose(request, seen),
             "terms": declared_terms(declared, now=now),
             "effects": effects(seen, declared.amount),
             "is_later": declared.starts_at is not None and declared.starts_at > now,
@@ -139,6 +156,10 @@ class Orders(Operations):
             return redirect(change_url(event))
         if request.POST.get("step") != "confirm":
             return self._amend_confirm_page(request, event, data, now)
+        if settings.APPROVAL_ROLES:
+            found = consequences.of_amending(event.pk, data, actor=actor_of(request), now=now)
+            if must_propose(request, found.seen):
+                return proposed(request, data, f"{event}: {amendment_headline(found)}", event)
         return self._amend(request, event, data, now)
 
     def _amend(
@@ -159,6 +180,8 @@ class Orders(Operations):
         context = {
             "title": f"Amend “{event}”?",
             "event": event,
+            "headline": amendment_headline(found),
+            "must_propose": must_propose(request, found.seen),
             "terms": changed_terms(found, now=now),
             "effects": effects(found.seen, found.amount),
             "leaving": release_effects(found.released) if found.released.sessions else [],
@@ -191,6 +214,12 @@ class Orders(Operations):
             "steps": sheet.steps,
             "key": key,
             "known": known,
+            "limit_presets": presets.LIMITS,
+            "duration_presets": presets.DURATIONS,
+            "roots": nodes_under(),
+            "preview_url": reverse("admin:dr_events_event_preview_amend", args=[event.pk])
+            if event
+            else reverse("admin:dr_events_event_preview"),
             "fleet_gap": fleet_gap(known),
             "zone": zone_text(),
         }

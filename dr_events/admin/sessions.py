@@ -1,22 +1,98 @@
-"""What events mean to a session, on the session's own page."""
+"""What events mean to a session, on the session's own page: why it is at its limit, and its
+timeline in one picture. Both follow while the session goes on."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
 from django.utils import timezone
+from django.utils.http import urlencode
 
-from chargers.admin.parts import anchor, column, link, list_url, moment
+from chargers.admin.parts import anchor, link, list_url, moment
+from chargers.admin.pictures import picture_of
 from chargers.admin.sessions import LATEST, SessionAdmin
 from chargers.models import Session
-from chargers.wording import limit_text, words
-from dr_events import explanation
-from dr_events.models import Participation
+from chargers.wording import clock_text, limit_text, time_text, watts_text, words
+from dr_events import explanation, roster
+from dr_events.admin.reasons import reason_text
+from dr_events.admin.words import number_of
+from dr_events.explanation import Explanation
+from dr_events.models import Event, Participation
+
+OPERATE = "dr_events.operate_event"
+LIVE = "admin/dr_events/session/live.html"
 
 
-def _why(session: Session) -> str:
-    return explanation.explain(session, now=timezone.now()).text
+def told_of(session: Session, *, now: datetime, may_operate: bool) -> dict[str, Any]:
+    """Why it is at its limit, who else would limit it, which caps it shares; and its picture."""
+    explained = explanation.explain(session, now=now)
+    plan = explained.plan
+    runners_up = plan.runners_up if plan else ()
+    binding = plan.binding if plan else None
+    names = _names(ruling.event_id for ruling in runners_up) | _names([binding] if binding else [])
+    return {
+        "session": session,
+        "is_live": session.is_open,
+        "clock": clock_text(now),
+        "utc": time_text(now, UTC),
+        "why": explained.text,
+        **_standing(session, binding, now=now, may_operate=may_operate),
+        "binding": _event_link(binding, names) if binding else "",
+        "runners_up": [
+            (_event_link(one.event_id, names), limit_text(one.limit), watts_text(one.limit_w))
+            for one in runners_up
+        ],
+        "caps": _caps(explained),
+        "wanted": limit_text(session.wanted),
+        "confirmed": limit_text(session.confirmed),
+        "draws": watts_text(session.power_w),
+        "picture": picture_of(session, now=now),
+    }
+
+
+def _standing(
+    session: Session, binding: UUID | None, *, now: datetime, may_operate: bool
+) -> dict[str, str]:
+    """Where it stands in the event that decides, and what can be done about it."""
+    running = Participation.objects.filter(session=session, released_at=None)
+    part = running.filter(event_id=binding).first() if binding else None
+    if part is None:
+        return {"standing": "", "state": "", "retry_url": ""}
+    in_trouble = part.state in ("failed", "unreachable") or part.reason == roster.NON_RESPONSIVE
+    address = reverse("admin:dr_events_event_retry", args=[binding])
+    query = urlencode({"q": session.external_id})
+    return {
+        "standing": reason_text(part, now=now),
+        "state": part.state,
+        "retry_url": f"{address}?{query}" if in_trouble and may_operate else "",
+    }
+
+
+def _names(event_ids: Any) -> dict[UUID, str]:
+    wanted = list(event_ids)
+    return dict(Event.objects.filter(pk__in=wanted).values_list("pk", "name")) if wanted else {}
+
+
+def _event_link(event_id: UUID, names: dict[UUID, str]) -> str:
+    address = reverse("admin:dr_events_event_change", args=[event_id])
+    return anchor(address, names.get(event_id, event_id))
+
+
+def _caps(explained: Explanation) -> list[str]:
+    return [
+        f"{name}: {watts_text(state.cap_w)} for {number_of(state.cars, 'session')}, of which "
+        f"{state.paused:,} paused; {watts_text(state.allowed_w)} shared out, "
+        f"{watts_text(state.free_w)} drawn by who cannot be held"
+        for name, state in explained.caps
+    ]
 
 
 def participation_rows(session: Session) -> dict[str, Any]:
@@ -43,19 +119,41 @@ class SessionInEventsAdmin(SessionAdmin):
     """A session, with why it is at its limit. `chargers` has never heard of an event, so this
     stands here, in the place of its own page."""
 
-    fieldsets = (
-        ("Why is it at this limit?", {"fields": (column("why", "because", _why),)}),
-        *SessionAdmin.fieldsets,
-    )
+    change_form_outer_before_template = "admin/dr_events/session/before.html"
 
-    def related_tables(self, session: Session) -> list[dict[str, Any]]:
-        everything = list_url(Participation, session__id__exact=session.pk)
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.live_view)
+        live = path("<int:session_id>/live/", view, name="chargers_session_live")
+        return [live, *super().get_urls()]
+
+    def live_view(self, request: HttpRequest, session_id: int) -> HttpResponse:
+        """What changes on its page, alone."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        session = get_object_or_404(self.get_queryset(request), pk=session_id)
+        return TemplateResponse(
+            request,
+            LIVE,
+            told_of(
+                session,
+                now=timezone.now(),
+                may_operate=request.user.has_perm(OPERATE),
+            ),
+        )
+
+    def told(self, request: HttpRequest, thing: Session) -> dict[str, Any]:
+        may_operate = request.user.has_perm(OPERATE)
+        live = told_of(thing, now=timezone.now(), may_operate=may_operate)
+        return {**super().told(request, thing), "live": live}
+
+    def related_tables(self, thing: Session) -> list[dict[str, Any]]:
+        everything = list_url(Participation, session__id__exact=thing.pk)
         mine = {
             "title": "Latest events it takes part in",
-            "table": participation_rows(session),
+            "table": participation_rows(thing),
             "all": anchor(everything, "all participations"),
         }
-        return [mine, *super().related_tables(session)]
+        return [mine, *super().related_tables(thing)]
 
 
 admin.site.unregister(Session)

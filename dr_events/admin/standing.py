@@ -3,14 +3,14 @@ are fetched anew every few seconds, the rest with the page."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.urls import reverse
 
 from chargers.admin.parts import label, link, list_url, moment
-from chargers.models import AuditEntry
-from chargers.wording import GAP, kilowatts_text, time_text, words
+from chargers.models import AuditEntry, Heartbeat
+from chargers.wording import GAP, clock_text, kilowatts_text, time_text, words
 from dr_events import figures, preview, reports, timeline
 from dr_events.admin.words import (
     number_of,
@@ -23,7 +23,9 @@ from dr_events.admin.words import (
     steps_text,
     target_text,
 )
+from dr_events.figures import Counts
 from dr_events.models import Event, OptOut, Participation
+from dr_events.reconciliation import OUTAGE_S, SWEPT
 
 MOST_TRAIL_SHOWN = 50
 MOST_OPT_OUTS_SHOWN = 50
@@ -37,18 +39,13 @@ STATUS_COLOURS: dict[str, str] = {
 }
 OPERATIONS: dict[str, tuple[str, ...]] = {
     Status.SCHEDULED: ("amend", "cancel"),
-    Status.ACTIVE: ("amend", "end", "cancel"),
+    Status.ACTIVE: ("extend", "amend", "end", "cancel"),
 }
+# The gateway's own pulse: without a sweep nothing moves, whatever the page says.
+PULSE_S = OUTAGE_S
 OPT_OUT_COLOURS = {"opt_out": "warning", "exemption": "info"}
-# Each with the colour that it is told in where there is any.
-STATES = {
-    "pending": "",
-    "confirmed": "",
-    "failed": "text-red-600 dark:text-red-500",
-    "unreachable": "text-orange-700 dark:text-orange-400",
-    "exempt": "",
-    "ended": "",
-}
+STATES = ("confirmed", "pending", "unreachable", "failed", "exempt", "ended")
+BAR_WIDTH = 1000
 
 
 def standing_of(event: Event, *, now: datetime) -> dict[str, Any]:
@@ -70,21 +67,48 @@ def figures_of(event: Event, *, now: datetime) -> dict[str, Any]:
     """What changes while an event runs: times, counts, draw."""
     counts = figures.counts_of([event.pk])[event.pk]
     power = figures.power_of(event.pk)
-    took_s = figures.seconds_to_accepted(event.pk)
     return {
         "event": event,
         "is_live": event.status in Event.UNFINISHED,
-        "as_of": time_text(now),
+        "as_of": moment(now),
+        "clock": clock_text(now),
+        "utc": time_text(now, UTC),
+        "stalled_s": _stalled_s(now) if event.status in Event.UNFINISHED else None,
         "times": times_of(event, now=now),
         "steps": steps_of(event, now=now),
         "reference": reference_text(event),
         "counts": counts,
         "states": [_state_row(event, state, getattr(counts, state)) for state in STATES],
+        "bar": bar_of(counts),
         "all_url": participations_url(event),
         "reasons": [_reason_row(event, row) for row in figures.reasons_of(event.pk)],
         "power": {name: kilowatts_text(watts) for name, watts in power.items()},
-        "took": {name: GAP if s is None else f"{s:.1f} s" for name, s in took_s.items()},
+        "took": _seconds_texts(figures.seconds_to_accepted(event.pk)),
+        "complied": _seconds_texts(figures.seconds_to_complied(event.pk)),
     }
+
+
+def _seconds_texts(took_s: dict[str, float | None]) -> dict[str, str]:
+    return {name: GAP if s is None else f"{s:,.1f} s" for name, s in took_s.items()}
+
+
+def _stalled_s(now: datetime) -> float | None:
+    """For how long nothing has been steered, where that is too long; None where all is well."""
+    swept_at = Heartbeat.objects.filter(name=SWEPT).values_list("at", flat=True).first()
+    if swept_at is None:
+        return None
+    age_s = (now - swept_at).total_seconds()
+    return age_s if age_s >= PULSE_S else None
+
+
+def bar_of(counts: Counts) -> list[dict[str, Any]]:
+    """Where each state's part of the bar begins, and its width, out of BAR_WIDTH."""
+    parts, begins = [], 0.0
+    for state in STATES:
+        width = BAR_WIDTH * getattr(counts, state) / max(1, counts.targeted)
+        parts.append({"name": state, "x": f"{begins:.1f}", "width": f"{width:.1f}"})
+        begins += width
+    return parts
 
 
 def times_of(event: Event, *, now: datetime) -> list[tuple[str, str, str]]:
@@ -180,7 +204,6 @@ def _state_row(event: Event, state: str, count: int) -> dict[str, Any]:
     return {
         "name": state,
         "count": count,
-        "colour": STATES[state],
         "url": participations_url(event, state),
     }
 
@@ -209,6 +232,8 @@ def trail_of(event: Event) -> list[dict[str, Any]]:
 def operations_of(event: Event) -> list[dict[str, str]]:
     """What can be done with an event in its present state."""
     possible = ("restore",) if is_on_a_slope(event) else OPERATIONS.get(event.status, ())
+    if event.status == Status.ACTIVE and event.restore_w_per_min is not None:
+        possible = (*possible, "restore")
     return [
         {"name": name, "url": reverse(f"admin:dr_events_event_{name}", args=[event.pk])}
         for name in possible

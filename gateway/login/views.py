@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
@@ -19,7 +21,7 @@ from django.views.decorators.csrf import csrf_protect
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from chargers.admin.parts import actor_of
-from gateway.login import journal, passing, second_factor
+from gateway.login import journal, passing, second_factor, sso
 from gateway.login.models import LogIn
 from gateway.throttling import seconds_to_wait
 
@@ -53,6 +55,22 @@ def too_many(request: HttpRequest, wait_s: int, username: str = "") -> HttpRespo
     return HttpResponse(
         text, status=429, content_type="text/plain", headers={"Retry-After": str(wait_s)}
     )
+
+
+def login(request: HttpRequest) -> HttpResponseBase:
+    """The admin's log-in, where passwords cannot be tried as fast as one likes: an address has
+    TOKEN_RATE_LIMIT; a name at an address has five wrong passwords, then ten minutes without
+    (django-axes, which keeps them in the database: it holds while Redis is away, too)."""
+    if request.method == "POST" and (wait_s := seconds_to_wait(request)):
+        return too_many(request, wait_s)
+    sso_url = reverse("login:sso") if sso.is_configured() else ""
+    return admin.site.login(request, {"sso_url": sso_url})
+
+
+def locked_out(request: HttpRequest, *_: Any) -> HttpResponse:
+    """For AXES_LOCKOUT_CALLABLE. The same whether the password was right: nobody learns that."""
+    said = str(request.POST.get("username", ""))
+    return too_many(request, int(settings.AXES_COOLOFF_TIME.total_seconds()), journal.known(said))
 
 
 @never_cache

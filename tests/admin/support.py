@@ -24,9 +24,10 @@ from chargers.models import (
     Site,
     WebhookDelivery,
 )
-from dr_events.models import Event, OptOut, Participation, SiteCapacity
+from dr_events.models import Event, OptOut, Participation, Proposal, SiteCapacity
 from dr_events.notices.models import Delivery, Kind, Notice, Subscription, Trouble
 from dr_events.notices.signing import new_secret
+from tests.dr_events import story
 from tests.fleet import NOW, later, make_connector, make_session, make_site, make_station, new_id
 
 RECORDS = (
@@ -36,6 +37,7 @@ RECORDS = (
     MeterReading,
     Participation,
     OptOut,
+    Proposal,
     SiteCapacity,
     AuditEntry,
     Heartbeat,
@@ -157,6 +159,18 @@ def make_opt_out(event: Event | None = None, **fields: Any) -> OptOut:
             "value": new_id(),
             "declared_by": "user:operator",
             "declared_at": NOW,
+            **fields,
+        }
+    )
+
+
+def make_proposal(**fields: Any) -> Proposal:
+    return Proposal.objects.create(
+        **{
+            "summary": "Feeder F12 overload: 3 sessions in feeder F12 will be held to 4,200 W each",
+            "data": story.declaration(),
+            "proposed_by": "user:operator",
+            "proposed_at": NOW,
             **fields,
         }
     )
@@ -294,6 +308,7 @@ MAKERS = {
     Participation: make_participation,
     OptOut: make_opt_out,
     SiteCapacity: make_capacity,
+    Proposal: make_proposal,
     AuditEntry: make_entry,
     Heartbeat: make_heartbeat,
     Delivery: make_notice_delivery,

@@ -354,4 +354,4 @@ def test_on_a_fresh_installation_an_event_can_be_declared(operator: Client) -> N
     page = text_of(operator.get(done.headers["Location"]))
     assert Event.objects.get().status == "active"
     assert "No car is charging in this scope right now." in page
-    assert "sessions 0 = pending 0" in page
+    assert "sessions 0 = confirmed 0" in page

@@ -183,8 +183,8 @@ def test_a_running_event_fetches_its_figures_anew(root: Client) -> None:
 
     figures = root.get(figures_address(event, "active"))
 
-    assert f'hx-get="{figures_address(event, "active")}" hx-trigger="every 3s"' in page
-    assert "sessions 1 = pending 0 + confirmed 1" in text_of_part(figures)
+    assert f'hx-get="{figures_address(event, "active")}" hx-trigger="every 2s, refresh"' in page
+    assert "sessions 1 = confirmed 1 + pending 0" in text_of_part(figures)
     assert "As of 2026-07-01 18:00:0" in text_of_part(figures)
 
 
