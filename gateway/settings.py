@@ -11,7 +11,7 @@ from typing import Any
 
 from dr_events.evidence.baselines import METHODS
 from gateway import embedded, navigation
-from gateway.environment import Environment
+from gateway.environment import BadVariable, Environment
 from gateway.logs import logging_config
 
 env = Environment(os.environ)
@@ -192,6 +192,8 @@ OIDC_ISSUER = env.address(
     "OIDC_ISSUER", schemes=("https", "http") if PLAIN_HTTP else ("https",)
 ).rstrip("/")
 OIDC_CLIENT_ID = env.text("OIDC_CLIENT_ID")
+if OIDC_ISSUER and not OIDC_CLIENT_ID:
+    raise BadVariable("OIDC_CLIENT_ID", "is needed where OIDC_ISSUER is set")
 OIDC_CLIENT_SECRET = env.text("OIDC_CLIENT_SECRET")
 OIDC_SCOPES = env.words("OIDC_SCOPES", ["openid", "profile", "email"])
 OIDC_USERNAME_CLAIM = env.text("OIDC_USERNAME_CLAIM", "preferred_username")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from typing import ClassVar
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
@@ -70,7 +71,15 @@ class Subscription(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.address} of {self.owner}"
+        return f"{self.place} of {self.owner}"
+
+    @property
+    def place(self) -> str:
+        """The address for everybody's eyes: the rest of a web address is often a secret by
+        itself."""
+        if self.channel == Channel.EMAIL:
+            return self.address
+        return f"https://{urlsplit(self.address).hostname}/…"
 
 
 class Notice(models.Model):

@@ -168,7 +168,7 @@ def _note_failure(one: Claim, outcome: Outcome, wait_s: float | None, now: datet
             at=now,
             subject="subscription",
             subject_ids=[one.subscription_id],
-            after={"address": one.address, "answer": outcome.status},
+            after={"answer": outcome.status},
         )
 
 

@@ -96,7 +96,7 @@ def _said(subscription: Subscription) -> dict[str, Any]:
     return {
         "owner": subscription.owner.get_username(),
         "channel": str(subscription.channel),
-        "address": subscription.address,
+        "address": subscription.place,
         "kinds": [str(kind) for kind in subscription.kinds],
         "is_active": subscription.is_active,
     }

@@ -68,7 +68,10 @@ def test_where_it_is_required_the_password_alone_leads_to_setting_it_up(
 
 
 def test_where_it_is_not_required_the_password_is_enough(anna: User) -> None:
-    assert is_in(log_in())
+    client = log_in()
+
+    assert is_in(client)
+    assert f'href="{ENROL}"' in client.get("/admin/").content.decode()
 
 
 def test_somebody_logged_in_before_it_was_required_is_asked_as_well(

@@ -62,6 +62,7 @@ def test_a_newcomer_is_let_in_with_the_roles_of_their_claims(
 
     assert answer.headers["Location"] == "/admin/dr_events/event/"
     assert is_in(client)
+    assert "/login/second-factor/enrol/" not in client.get("/admin/").content.decode()
     anna = User.objects.get()
     assert (anna.username, anna.email, anna.first_name) == ("anna", "anna@example.com", "Anna")
     assert (anna.is_staff, anna.is_superuser, anna.has_usable_password()) == (True, False, False)

@@ -45,7 +45,10 @@ def test_the_secret_of_a_webhook_is_shown_once_and_signs_what_is_sent(operator: 
     for later_page in ("changelist", "change", "delete", "history"):
         args = () if later_page == "changelist" else (made.pk,)
         assert shown not in page_of(operator.get(address(Subscription, later_page, *args)))
-    assert shown not in str(list(AuditEntry.objects.values()))
+    audited = str(list(AuditEntry.objects.values()))
+    assert "https://pager.example.com/…" in audited
+    assert shown not in audited
+    assert WEBHOOK["address"] not in audited
 
 
 def test_an_e_mail_needs_a_mail_server(operator: Client, settings: Any) -> None:
