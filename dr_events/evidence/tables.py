@@ -342,6 +342,27 @@ SUMMARY = Table(
     """),
 )
 
+SEASON = Table(
+    "season",
+    "Over the events of a period: each site, each declaring client, the programme.",
+    False,
+    _columns("""
+    scope text: site, client or programme
+    id text: eDRV's id of the location, or the client
+    name text: the site's name
+    events integer: events it took part in
+    hours number: their hours together
+    participations integer: sessions in them
+    exceptions integer: non-responsive, rejected, unreachable or unproven
+    opt_outs integer: opt-outs from them
+    ordered_kwh number: reduction that was ordered, kWh
+    delivered_kwh number: reduction that was delivered, kWh
+    performance_percent number: delivered of what was ordered
+    fatigue_points number: performance in the earlier half of the events less that in the later
+    """),
+    key=2,
+)
+
 # Rows of any table, each with its table.
 Stream = Iterable[tuple[Table, Row]]
 RAW = (PARTICIPATIONS, COMMANDS, ATTEMPTS, READINGS, OPT_OUTS, SITE_HISTORY, AUDIT, CHAIN)

@@ -89,8 +89,8 @@ def burst() -> None:
 
 
 _TAKEN = """
-    UPDATE chargers_attempt SET outcome = 'requested', action_id = 'action-' || id,
-           sent_at = %(now)s
+    UPDATE chargers_attempt
+       SET outcome = 'requested', action_id = 'action-' || id, sent_at = %(now)s
      WHERE id = ANY(%(attempts)s)
 """
 
