@@ -69,7 +69,7 @@ class Gateway:
         try:
             self.start()
             self.client = Client(self.url, self.create_client())
-            wait_until(self.knows_the_fleet, within_s=60)
+            wait_until(self.knows_the_fleet, within_s=120)
         except BaseException:
             self.kill_everything()
             raise
@@ -90,7 +90,7 @@ class Gateway:
                 start_new_session=True,
                 preexec_fn=die_with_parent(signal.SIGINT),
             )
-        wait_until(self.is_ready, within_s=90, or_fail=self._has_died)
+        wait_until(self.is_ready, within_s=240, or_fail=self._has_died)
 
     def _has_died(self) -> None:
         assert self.process.poll() is None, (self.data_dir / "up.log").read_text()[-3000:]
