@@ -15,6 +15,8 @@ from aiohttp.resolver import ThreadedResolver
 from dr_events.notices.reach import AddressRefused, Reach
 from dr_events.notices.retries import Outcome, of_status
 
+Session = aiohttp.ClientSession
+
 CONNECT_TIMEOUT_S = 5.0
 TIMEOUT_S = 10.0
 MOST_ANSWER_BYTES = 500
@@ -40,9 +42,9 @@ class GuardedResolver(AbstractResolver):
         await self._resolver.close()
 
 
-def open_session(reach: Reach) -> aiohttp.ClientSession:
+def open_session(reach: Reach) -> Session:
     """One for a round of attempts: no cookies, no proxy, no connection kept."""
-    return aiohttp.ClientSession(
+    return Session(
         connector=aiohttp.TCPConnector(resolver=GuardedResolver(reach), force_close=True),
         timeout=aiohttp.ClientTimeout(total=TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -51,7 +53,7 @@ def open_session(reach: Reach) -> aiohttp.ClientSession:
 
 
 async def post(
-    session: aiohttp.ClientSession,
+    session: Session,
     url: str,
     body: bytes,
     headers: Mapping[str, str],

@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-import aiohttp
 import orjson
 import structlog
 from django.conf import settings
@@ -115,7 +114,7 @@ async def _attempt_all(claims: Sequence[Claim]) -> list[Outcome]:
         return await asyncio.gather(*(_attempt(one, session, mails) for one in claims))
 
 
-async def _attempt(one: Claim, session: aiohttp.ClientSession, mails: asyncio.Semaphore) -> Outcome:
+async def _attempt(one: Claim, session: post.Session, mails: asyncio.Semaphore) -> Outcome:
     if one.channel == Channel.EMAIL:
         async with mails:
             text = contents.text_of(one.subject, one.content)
