@@ -90,7 +90,7 @@ class Gateway:
                 start_new_session=True,
                 preexec_fn=die_with_parent(signal.SIGINT),
             )
-        wait_until(self.is_ready, within_s=90, or_fail=self._has_died)
+        wait_until(self.is_ready, within_s=240, or_fail=self._has_died)
 
     def _has_died(self) -> None:
         assert self.process.poll() is None, (self.data_dir / "up.log").read_text()[-3000:]
