@@ -62,9 +62,11 @@ def secret_key(data_dir: Path) -> str:
     return _kept(data_dir, "secret_key", secrets.token_urlsafe(64))
 
 
-def signing_key(data_dir: Path) -> str:
-    """The same for signing evidence: the id of a key, and its 32 random bytes in hex."""
-    return _kept(data_dir, "signing_key", f"local-{secrets.token_hex(4)}:{secrets.token_hex(32)}")
+def signing_keys(data_dir: Path) -> dict[str, str]:
+    """The same for signing evidence: a key by its id, 32 random bytes in hex."""
+    new = f"local-{secrets.token_hex(4)}:{secrets.token_hex(32)}"
+    key_id, _, key = _kept(data_dir, "signing_key", new).partition(":")
+    return {key_id: key}
 
 
 def _kept(data_dir: Path, name: str, new: str) -> str:

@@ -125,9 +125,9 @@ class Environment:
                 raise BadVariable(name, f"{word!r} is none of {', '.join(choices)}")
         return tuple(said)
 
-    def keys(self, name: str, default: str) -> dict[str, str]:
+    def keys(self, name: str) -> dict[str, str]:
         """`id:64 hex digits`, separated by commas, as a dict in this order."""
-        found = dict(word.partition(":")[::2] for word in self.words(name, [default]))
+        found = dict(word.partition(":")[::2] for word in self.words(name))
         if not all(KEY_ID.fullmatch(id_) and KEY.fullmatch(key) for id_, key in found.items()):
             raise BadVariable(name, "is not id:key, with a key of 64 hexadecimal digits")
         return found

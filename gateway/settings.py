@@ -394,13 +394,15 @@ APPROVAL_ABOVE_KW = env.number("APPROVAL_ABOVE_KW", 0)
 EVIDENCE_INTERVAL_MIN = int(env.choice("EVIDENCE_INTERVAL_MIN", ("5", "15")))
 EVIDENCE_BASELINES = env.several("EVIDENCE_BASELINES", tuple(METHODS))
 EVIDENCE_SETTLEMENT_GRADE = env.several("EVIDENCE_SETTLEMENT_GRADE", tuple(METHODS), unset=())
-EVIDENCE_SIGNING_KEYS = env.keys("EVIDENCE_SIGNING_KEYS", embedded.signing_key(DATA_DIR))
+EVIDENCE_SIGNING_KEYS = env.keys("EVIDENCE_SIGNING_KEYS") or embedded.signing_keys(DATA_DIR)
 EXPORTS_KEPT_DAYS = env.number("EXPORTS_KEPT_DAYS", 30, above=0)
 
 AUDIT_ANCHOR_INTERVAL_S = env.number("AUDIT_ANCHOR_INTERVAL_S", 3600, above=0)
 _anchor_file = env.text("AUDIT_ANCHOR_FILE")
 AUDIT_ANCHOR_FILE = Path(_anchor_file) if _anchor_file else None
 AUDIT_ANCHOR_EMAILS = env.words("AUDIT_ANCHOR_EMAILS")
+if AUDIT_ANCHOR_EMAILS and not EMAIL_IS_CONFIGURED:
+    raise BadVariable("AUDIT_ANCHOR_EMAILS", "needs EMAIL_URL, or nobody is sent anything")
 AUDIT_ANCHOR_WEBHOOK_URL = env.address("AUDIT_ANCHOR_WEBHOOK_URL", schemes=("https", "http"))
 
 # --- logs, admin --------------------------------------------------------------------------

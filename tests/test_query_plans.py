@@ -95,7 +95,7 @@ STATEMENTS: dict[str, tuple[str, Any]] = {
     "waiting webhooks": (inbox._RETRY_WAITING, [100]),
     "waited too long": (inbox._GIVE_UP_WAITING, {"now": NOW, "before": NOW}),
     "woken by an answer": (dispatch._WAKE_WAITING, [ACTIONS]),
-    "known sessions": (sessions._KNOWN, [NAMES]),
+    "known sessions": (sessions._LOCK, [NAMES]),
     "facts": (facts._FACTS, [SOME]),
     "parts": (facts._PARTS, [SOME]),
     "standings": (judgement._STANDINGS, [SOME]),
