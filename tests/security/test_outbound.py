@@ -1,6 +1,7 @@
 """OWASP API7:2023, server side request forgery: there is one kind of address that a user can give
-and that the gateway then calls, that of an outgoing webhook; `dr_events.notices.reach` decides where
-it may lead (tests/notices/test_reach.py). All others are settings, and it is known who calls them."""
+and that the gateway then calls, that of an outgoing webhook; `dr_events.notices.reach` decides
+where it may lead (tests/notices/test_reach.py). All others are settings, and it is known who calls
+them."""
 
 import ast
 from pathlib import Path
