@@ -115,6 +115,18 @@ class SiteImport(Result):
         bad = [(row.number, [Error(text) for text in _texts(row)]) for row in self.invalid_rows]
         return sorted([*super().row_errors(), *bad], key=lambda found: found[0])
 
+    @property
+    def faults(self) -> list[tuple[int, str, str]]:
+        """Everything that is wrong with a row: its number, what is wrong, and what it says."""
+        said = {row.number: row.values for row in self.invalid_rows}
+        found: list[tuple[int, str, str]] = []
+        for number, errors in self.row_errors():
+            values = said.get(number) or next((error.row.values() for error in errors if
+                                               getattr(error, "row", None)), ())  # fmt: skip
+            told = ", ".join(str(value) for value in values if value not in (None, ""))
+            found += [(number, str(error.error), told) for error in errors]
+        return found
+
     def problems(self) -> list[str]:
         """Everything that is wrong, by row and field; only the heading, where that is wrong."""
         of_file = [text for error in self.base_errors for text in _messages(error.error)]

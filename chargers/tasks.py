@@ -7,8 +7,8 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
+from chargers import anchors, inbox, inventory, load, pace, sql
 from chargers import dispatch as dispatching
-from chargers import inbox, inventory, load, pace, sql
 from chargers.doorbell import Bell
 from chargers.edrv.client import EdrvClient
 from chargers.edrv.errors import EdrvError
@@ -55,6 +55,14 @@ def sync_now() -> None:
         pace.note_failed_sync(error, now=timezone.now())
     else:
         pace.note_sync(now=timezone.now())
+
+
+@shared_task
+def anchor_audit() -> None:
+    """Note the head of the audit chain elsewhere, where that is due; one worker at a time."""
+    with sql.only_one("anchor") as had:
+        if had:
+            anchors.anchor_due(now=timezone.now())
 
 
 sync_bell = Bell(sync_if_due)

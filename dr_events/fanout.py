@@ -369,13 +369,19 @@ _LEAVING = """
 _ENLIST = """
     INSERT INTO dr_events_participation AS participation
            (event_id, session_id, state, reason, binding, joined_at, joined_late,
-            joined_generation, before_w, attempts, was_limited)
+            joined_generation, before_w, place, attempts, was_limited)
     SELECT event.id, session.id, 'pending', '', FALSE, %(now)s,
-           session.started_at > event.activated_at, session.generation, session.power_w, 0, FALSE
+           session.started_at > event.activated_at, session.generation, session.power_w,
+           jsonb_build_object(
+               'site_name', site.name, 'timezone', site.timezone, 'grid_zone', site.grid_zone,
+               'substation', site.substation, 'feeder', site.feeder),
+           0, FALSE
       FROM unnest(%(events)s::uuid[], %(sessions)s::bigint[]) AS pair (event_id, session_id)
       JOIN dr_events_event AS event ON event.id = pair.event_id AND event.status = 'active'
       JOIN chargers_session AS session ON session.id = pair.session_id
                                       AND session.ended_at IS NULL
+      JOIN chargers_chargestation AS station ON station.id = session.chargestation_id
+      JOIN chargers_site AS site ON site.id = station.site_id
         ON CONFLICT (event_id, session_id) DO UPDATE
        SET state = 'pending', reason = '', released_at = NULL, released_generation = NULL,
            was_limited = FALSE, restored_at = NULL

@@ -8,7 +8,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from chargers.doorbell import Bell
-from dr_events import curve, pruning, reconciliation
+from dr_events import curve, exports, pruning, reconciliation
 
 
 @shared_task
@@ -36,7 +36,14 @@ def sample_curves() -> None:
     curve.sample(now=timezone.now())
 
 
+@shared_task
+def make_exports() -> None:
+    """Make the reports that were asked for in the background."""
+    exports.make_due(now=timezone.now())
+
+
 steer_bell = Bell(steer)
+export_bell = Bell(make_exports)
 # News comes in batches, and the sweep is never more than a second away.
 news_bell = Bell(steer, quiet_s=0.25)
 

@@ -17,7 +17,7 @@ MIGRATIONS = "django_migrations"
 
 EVERYTHING = ("SELECT", "INSERT", "UPDATE", "DELETE")
 # What was written stays.
-ONLY_ADDED_TO = ("chargers_auditentry", "login_login")
+ONLY_ADDED_TO = ("chargers_auditentry", "chargers_auditlink", "login_login")
 # A reading is never another, but may be too old to be kept.
 NEVER_CHANGED = ("chargers_meterreading",)
 NEVER_DELETED = (

@@ -59,13 +59,22 @@ class EmbeddedServerFailed(RuntimeError):
 def secret_key(data_dir: Path) -> str:
     """The key kept in `DATA_DIR/secret_key`, made on first use: for one machine without a
     SECRET_KEY of its own."""
-    path = data_dir / "secret_key"
+    return _kept(data_dir, "secret_key", secrets.token_urlsafe(64))
+
+
+def signing_key(data_dir: Path) -> str:
+    """The same for signing evidence: the id of a key, and its 32 random bytes in hex."""
+    return _kept(data_dir, "signing_key", f"local-{secrets.token_hex(4)}:{secrets.token_hex(32)}")
+
+
+def _kept(data_dir: Path, name: str, new: str) -> str:
+    path = data_dir / name
     with contextlib.suppress(FileNotFoundError):
         return path.read_text()
     data_dir.mkdir(parents=True, exist_ok=True)
     # Readable by its owner only, and never seen empty by another process.
     with tempfile.NamedTemporaryFile("w", dir=data_dir) as file:
-        file.write(secrets.token_urlsafe(64))
+        file.write(new)
         file.flush()
         with contextlib.suppress(FileExistsError):
             os.link(file.name, path)

@@ -21,6 +21,8 @@ YES = ("1", "true", "yes", "on", "y", "ok")
 NO = ("0", "false", "no", "off", "n")
 MAIL_SCHEMES = ("smtp", "smtp+tls", "smtp+ssl")
 NO_MAIL = "dummymail://"
+KEY_ID = re.compile(r"[\w.-]{1,40}")
+KEY = re.compile(r"[0-9a-f]{64}")
 RATE = re.compile(r"[1-9]\d*/(s|sec|second|m|min|minute|h|hour|d|day)")
 
 
@@ -112,6 +114,23 @@ class Environment:
         if said and not _is_address(said, schemes):
             raise BadVariable(name, f"is no address in {' or '.join(f'{s}://' for s in schemes)}")
         return said
+
+    def several(
+        self, name: str, choices: Sequence[str], *, unset: Sequence[str] | None = None
+    ) -> tuple[str, ...]:
+        """Some of `choices`, separated by commas; unset, all of them unless told otherwise."""
+        said = self.words(name, choices if unset is None else unset)
+        for word in said:
+            if word not in choices:
+                raise BadVariable(name, f"{word!r} is none of {', '.join(choices)}")
+        return tuple(said)
+
+    def keys(self, name: str, default: str) -> dict[str, str]:
+        """`id:64 hex digits`, separated by commas, as a dict in this order."""
+        found = dict(word.partition(":")[::2] for word in self.words(name, [default]))
+        if not all(KEY_ID.fullmatch(id_) and KEY.fullmatch(key) for id_, key in found.items()):
+            raise BadVariable(name, "is not id:key, with a key of 64 hexadecimal digits")
+        return found
 
     def database(self, name: str) -> dict[str, Any] | None:
         """Django's settings of a PostgreSQL; None where it is unset."""

@@ -35,6 +35,7 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             ("Troubles", "notices_trouble_changelist", "warning", "notices.view_trouble"),
             ("Proposals", "dr_events_proposal_changelist", "approval", "dr_events.view_proposal"),
             ("Opt-outs", "dr_events_optout_changelist", "block", "dr_events.view_optout"),
+            ("Exports", "dr_events_export_changelist", "download", "dr_events.view_export"),
             (
                 "Site capacities",
                 "dr_events_sitecapacity_changelist",

@@ -51,7 +51,7 @@ class Program:
     death_signal: signal.Signals | None = None
     stop_timeout_s: float = 8.0
     ready: Callable[[], bool] = lambda: True
-    ready_timeout_s: float = 60.0
+    ready_timeout_s: float = 180.0
 
 
 @dataclass

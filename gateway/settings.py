@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from dr_events.evidence.baselines import METHODS
 from gateway import embedded, navigation
 from gateway.environment import BadVariable, Environment
 from gateway.logs import logging_config
@@ -319,6 +320,12 @@ CELERY_TASK_DEFAULT_QUEUE = "control"
 # A tick that could not be run within its second is worthless: the next one does its work.
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "dr_events.tasks.sweep", "schedule": 1.0, "options": {"expires": 5}},
+    "anchor": {"task": "chargers.tasks.anchor_audit", "schedule": 60.0, "options": {"expires": 60}},
+    "exports": {
+        "task": "dr_events.tasks.make_exports",
+        "schedule": 15.0,
+        "options": {"expires": 15},
+    },
     "sync": {"task": "chargers.tasks.sync_if_due", "schedule": 10.0, "options": {"expires": 10}},
     "prune": {"task": "dr_events.tasks.prune", "schedule": 60.0, "options": {"expires": 60}},
     "watch": {"task": "dr_events.notices.tasks.watch", "schedule": 5.0, "options": {"expires": 10}},
@@ -375,11 +382,26 @@ EMAIL_USE_SSL = _mail.get("EMAIL_USE_SSL", False)
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = env.text("EMAIL_FROM", "gateway@localhost")
 NOTIFY_PRIVATE_ADDRESSES = env.flag("NOTIFY_PRIVATE_ADDRESSES", False)
+
 # --- two-person approval ------------------------------------------------------------------
 
 # Whose orders need a second person, and from which metered draw in their scope on.
 APPROVAL_ROLES = env.words("APPROVAL_ROLES")
 APPROVAL_ABOVE_KW = env.number("APPROVAL_ABOVE_KW", 0)
+
+# --- evidence: measurement, seal, anchors of the audit chain -------------------------------
+
+EVIDENCE_INTERVAL_MIN = int(env.choice("EVIDENCE_INTERVAL_MIN", ("5", "15")))
+EVIDENCE_BASELINES = env.several("EVIDENCE_BASELINES", tuple(METHODS))
+EVIDENCE_SETTLEMENT_GRADE = env.several("EVIDENCE_SETTLEMENT_GRADE", tuple(METHODS), unset=())
+EVIDENCE_SIGNING_KEYS = env.keys("EVIDENCE_SIGNING_KEYS", embedded.signing_key(DATA_DIR))
+EXPORTS_KEPT_DAYS = env.number("EXPORTS_KEPT_DAYS", 30, above=0)
+
+AUDIT_ANCHOR_INTERVAL_S = env.number("AUDIT_ANCHOR_INTERVAL_S", 3600, above=0)
+_anchor_file = env.text("AUDIT_ANCHOR_FILE")
+AUDIT_ANCHOR_FILE = Path(_anchor_file) if _anchor_file else None
+AUDIT_ANCHOR_EMAILS = env.words("AUDIT_ANCHOR_EMAILS")
+AUDIT_ANCHOR_WEBHOOK_URL = env.address("AUDIT_ANCHOR_WEBHOOK_URL", schemes=("https", "http"))
 
 # --- logs, admin --------------------------------------------------------------------------
 

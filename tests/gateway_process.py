@@ -71,7 +71,7 @@ class Gateway:
         try:
             self.start()
             self.client = Client(self.url, self.create_client())
-            wait_until(self.knows_the_fleet, within_s=60)
+            wait_until(self.knows_the_fleet, within_s=120)
         except BaseException:
             self.kill_everything()
             raise

@@ -12,7 +12,7 @@ import urllib3
 
 from chargers.edrv import calls, payloads
 from chargers.edrv.calls import Call, Endpoint, Page
-from chargers.edrv.errors import NotFound, ProviderUnreachable, Refused
+from chargers.edrv.errors import NotFound, ProviderFailed, ProviderUnreachable, Refused
 
 # v1's list parameters (1 to 1,000 a page); v1.1's are in no document.
 PAGE_SIZE = 1000
@@ -70,10 +70,11 @@ class EdrvClient:
     def _page_before(
         self, resource: str, first: Page, filters: Mapping[str, str]
     ) -> Iterator[list[Any]]:
-        """Page 0: whether pages count from 0 or from 1 is in no document."""
+        """Page 0: whether pages count from 0 or from 1 is in no document, nor what asking for one
+        that is not there comes to."""
         try:
             yield self._page(resource, FIRST_PAGE - 1, filters).items
-        except (Refused, NotFound):
+        except (Refused, NotFound, ProviderFailed):
             if first.has_previous:
                 raise
 
@@ -87,8 +88,11 @@ class EdrvClient:
         }
         try:
             return calls.read_page(*self._send(Call("GET", f"/{resource}"), query))
-        except NotFound:
-            # Clients are seen that ask for `/locations/`.
+        except (NotFound, ProviderFailed) as error:
+            # Clients are seen that ask for `/locations/`. A path that is not there is answered in
+            # whatever words the server has.
+            if error.http_status != 404:
+                raise
             return calls.read_page(*self._send(Call("GET", f"/{resource}/"), query))
 
     def _send(

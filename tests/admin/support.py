@@ -24,7 +24,7 @@ from chargers.models import (
     Site,
     WebhookDelivery,
 )
-from dr_events.models import Event, OptOut, Participation, Proposal, SiteCapacity
+from dr_events.models import Event, Export, OptOut, Participation, Proposal, SiteCapacity
 from dr_events.notices.models import Delivery, Kind, Notice, Subscription, Trouble
 from dr_events.notices.signing import new_secret
 from tests.dr_events import story
@@ -249,6 +249,7 @@ def make_entry(**fields: Any) -> AuditEntry:
             "action": "site.changed",
             "subject": "site",
             "subject_ids": [new_id()],
+            "digest": bytes(32),
             **fields,
         }
     )
@@ -291,6 +292,11 @@ def make_trouble(**fields: Any) -> Trouble:
     return Trouble.objects.create(**{**defaults, **fields})
 
 
+def make_export(event: Event | None = None, **fields: Any) -> Export:
+    defaults = {"format": "xlsx", "requested_by": "user:auditor", "requested_at": NOW}
+    return Export.objects.create(**{"event": event or make_event(), **defaults, **fields})
+
+
 def make_heartbeat() -> Heartbeat:
     return Heartbeat.objects.create(name=new_id(), at=NOW)
 
@@ -310,6 +316,7 @@ MAKERS = {
     SiteCapacity: make_capacity,
     Proposal: make_proposal,
     AuditEntry: make_entry,
+    Export: make_export,
     Heartbeat: make_heartbeat,
     Delivery: make_notice_delivery,
     Trouble: make_trouble,

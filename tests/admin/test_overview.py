@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from chargers import pace
 from chargers.edrv.errors import ProviderFailed
+from chargers.inventory import SYNCED
 from chargers.models import Heartbeat, Session
 from dr_events.reconciliation import SWEPT
 from tests.admin.support import make_event, make_participation, page_of, text_of
@@ -79,7 +80,8 @@ def test_a_gateway_without_a_key_to_edrv_does_not_call_itself_well(
 
 def test_a_gateway_that_is_well_says_so(operator: Client, settings: Any) -> None:
     settings.EDRV_API_KEY = "key"
-    Heartbeat.objects.update_or_create(name=SWEPT, defaults={"at": timezone.now()})
+    for name in (SWEPT, SYNCED):
+        Heartbeat.note(name, at=timezone.now())
 
     assert "The gateway can do its work" in overview_of(operator)
 

@@ -1,33 +1,41 @@
-"""A real Chromium in front of the real pages."""
+"""Debian's Chromium, and a painted evening that a server in this process shows."""
 
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+from tests.browser.world import CHROMIUM, DESK, chromium
+
+# Playwright runs an event loop in this thread; Django would take it for an asynchronous program.
+os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("needs Chromium: apt-get install chromium")
-    # Playwright has an event loop in this thread, which Django would not query beside.
-    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
-    with sync_playwright() as playwright:
-        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield chromium
-        chromium.close()
-    del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
+    if not Path(CHROMIUM).exists():
+        pytest.skip(f"there is no {CHROMIUM}: apt-get install chromium")
+    with chromium() as started:
+        yield started
 
 
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A new visitor."""
-    with browser.new_context() as context:
-        yield context.new_page()
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """At a desk; whatever a page's scripts complain of fails the test."""
+    opened = browser.new_context(viewport=DESK)
+    opened.set_default_timeout(60_000)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Iterator[Page]:
+    opened = context.new_page()
+    errors: list[str] = []
+    opened.on("pageerror", lambda error: errors.append(str(error)))
+    yield opened
+    assert not errors

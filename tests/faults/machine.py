@@ -213,9 +213,11 @@ class Gateway(RuleBasedStateMachine):
 
     @rule(death=deaths)
     def hear(self, death: int | None) -> None:
-        """All that was told is stored, applied and dealt with."""
-        self.deliver_all_backwards()
-        self.apply_inbox(None)
+        """All that was told is stored and applied, the latest first, a few at a time."""
+        while self.wire.outbox:
+            for _ in range(min(3, len(self.wire.outbox))):
+                self._deliver(self.wire.outbox.pop())
+            self.apply_inbox(None)
         self.sweep(death)
 
     @rule(most=st.integers(1, 5), death=deaths)

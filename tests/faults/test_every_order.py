@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from chargers import sql
 from dr_events.models import Event
 from tests.faults.machine import Gateway
 
@@ -33,7 +34,13 @@ def the_same_chance(monkeypatch):
     monkeypatch.setitem(field.__dict__, "_get_default", lambda: UUID(int=random.getrandbits(128)))
 
 
-@pytest.mark.usefixtures("quiet", "the_same_chance")
+@pytest.fixture
+def all_the_time_it_takes(db):
+    """All of it is one transaction, and Hypothesis may think for long in its middle."""
+    sql.run("SET idle_in_transaction_session_timeout = 0")
+
+
+@pytest.mark.usefixtures("quiet", "the_same_chance", "all_the_time_it_takes")
 def test_the_promises_hold_after_every_step_whatever_its_order(pytestconfig):
     steps_before = Gateway.steps
     run_state_machine_as_test(Gateway, settings=LONG if pytestconfig.getoption("--long") else SHORT)

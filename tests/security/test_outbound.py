@@ -27,6 +27,7 @@ HARMLESS = {"http.HTTPStatus", "urllib.parse"}
 MAY = {
     "chargers/edrv/burst.py": "EDRV_API_URL",
     "chargers/edrv/client.py": "EDRV_API_URL",
+    "chargers/anchors.py": "AUDIT_ANCHOR_WEBHOOK_URL",
     "chargers/audit.py": "nobody: the name of this machine",
     "dr_events/notices/mail.py": "EMAIL_URL",
     "dr_events/notices/post.py": "a subscription's address, within its Reach",

@@ -1,6 +1,8 @@
 """OWASP API2:2023 broken authentication, API5:2023 broken function level authorization, API9:2023
 improper inventory management: each call against each scope, over the URL configuration."""
 
+from uuid import uuid4
+
 import pytest
 from django.test import Client
 from drf_spectacular.generators import SchemaGenerator
@@ -24,6 +26,8 @@ SCOPES = {
     ("POST", "events/{}/cancel/"): "events:write",
     ("POST", "events/{}/restore/"): "events:write",
     ("GET", "events/{}/report/"): "reports:read",
+    ("GET", "exports/{}/"): "reports:read",
+    ("GET", "exports/{}/file/"): "reports:read",
     ("GET", "events/{}/participations/"): "events:read",
     ("GET", "events/{}/opt_outs/"): "events:read",
     ("POST", "events/{}/opt_outs/"): "events:write",
@@ -43,6 +47,10 @@ OPEN = {("GET", "schema/"), ("GET", "docs/")}
 NOT_DESCRIBED = {
     "": "leads to the admin",
     "admin/login/": "people",
+    "login/second-factor/": "people",
+    "login/second-factor/enrol/": "people",
+    "login/sso/": "people",
+    "login/sso/callback/": "the provider of single sign-on",
     "api/v1/schema/": "the description",
     "api/v1/docs/": "the same, for people",
     "oauth/token/": "OAuth2: described as the security scheme",
@@ -89,6 +97,8 @@ def address_of(route):
     kind = route.partition("/")[0]
     ids = {"events": declare, "sites": make_site, "sessions": make_session}
     thing = ids.get(kind, make_site)()
+    if kind == "exports":
+        return route.replace("{}", str(uuid4()))
     first = str(thing.pk) if kind == "events" else thing.external_id
     return route.replace("{}", first, 1).replace("{}", "1")
 

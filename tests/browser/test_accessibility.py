@@ -1,0 +1,65 @@
+"""Every page of the control room, judged by axe-core (WCAG 2.2 AA), in light, in dark and on a
+phone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from tests.browser import scene
+from tests.browser.pages import PAGES
+from tests.browser.world import DESK, PHONE, log_in
+
+AXE = Path(__file__).parent / "vendor" / "axe.min.js"
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+SERIOUS = ("serious", "critical")
+FAULTS = f"""async () => {{
+    const found = await axe.run(document, {{ runOnly: {RULES}, resultTypes: ["violations"] }});
+    return found.violations.map(({{ id, impact, nodes }}) =>
+        ({{ id, impact, where: nodes.slice(0, 4).map((node) => node.html.slice(0, 160)) }}));
+}}"""
+
+
+@pytest.fixture
+def evening(transactional_db: None) -> scene.Scene:
+    return scene.paint()
+
+
+def faults_of(page: Page) -> list[Any]:
+    page.evaluate(AXE.read_text())
+    return [fault for fault in page.evaluate(FAULTS) if fault["impact"] in SERIOUS]
+
+
+def told(found: dict[str, list[Any]]) -> list[str]:
+    """A line a fault and place."""
+    return [
+        f"{name}: {fault['id']}: {where}"
+        for name, faults in found.items()
+        for fault in faults
+        for where in fault["where"]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("scheme", "size"), [("light", DESK), ("dark", DESK), ("light", PHONE)],
+    ids=["light", "dark", "phone"],
+)  # fmt: skip
+def test_axe_finds_nothing_serious(
+    browser: Browser, live_server: Any, evening: scene.Scene, scheme: Any, size: Any
+) -> None:
+    context = browser.new_context(viewport=size, color_scheme=scheme)
+    page = context.new_page()
+    log_in(page, live_server.url, "operator")
+
+    found = {}
+    for name, address in PAGES.items():
+        page.goto(live_server.url + address(evening))
+        page.wait_for_load_state("networkidle")
+        if faults := faults_of(page):
+            found[name] = faults
+
+    context.close()
+    assert not found, "\n".join(told(found))
