@@ -91,15 +91,21 @@ OF_LOAD = ("baseline_kwh", "ordered_kwh", "delivered_kwh", "deficiency_kwh")
 
 
 def computed(
-    terms: Terms, parts: Iterable[Part], history_at: Callable[[str, str], Iterable[Any]]
+    terms: Terms,
+    parts: Iterable[Part],
+    history_at: Callable[[str, str], Iterable[Any]],
+    *,
+    intervals: bool = True,
 ) -> Iterator[tuple[Table, Row]]:
     """Every row of every computed table, with its table. `history_at` gives the rows of
-    `site_history` of a site with its time zone; sites are asked for in the order of their ids."""
+    `site_history` of a site with its time zone; sites are asked for in the order of their ids.
+    Without `intervals`, which are most of all rows, their table is left out."""
     computation = Computation(terms)
     for part in parts:
         found = computation.add(part)
         yield PERFORMANCE, found.row
-        yield from _of(INTERVALS, performance.interval_rows(found))
+        if intervals:
+            yield from _of(INTERVALS, performance.interval_rows(found))
         yield from _of(BASELINES, computation.session_baselines(found))
     for site, timezone in computation.places():
         if not SITE_METHODS.keys().isdisjoint(terms.methods):
