@@ -80,7 +80,9 @@ def test_the_methods_find_their_days_and_leave_out_those_of_events_and_outages(s
     assert pjm.adjustment == pytest.approx(1000, abs=1)
     assert pjm.baseline_kwh == pytest.approx(11 / 3, abs=1e-3)
     assert found["pjm_same_day_3_2"].baseline_kwh == pytest.approx(11 / 3, abs=1e-3)
-    assert caiso.metered_kwh == pytest.approx(4 / 3, rel=0.15)  # by quarters of an hour
+    # 4 kW, and the straight lines from 11 in the first second and to 11 in the last 29.
+    lines_kws = 3.5 + 7 / 31 * 29**2 / 2
+    assert caiso.metered_kwh == pytest.approx(4 / 3 + lines_kws / 3600, abs=1e-4)
     assert len({row.starts_at for row in history}) == len(history)
     assert {row.energy_wh for row in history if row.completeness_percent == 100} >= {2500.0}
 
