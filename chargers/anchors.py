@@ -72,7 +72,7 @@ def _line(head: Head) -> str:
 
 
 def _told(head: Head, now: datetime) -> dict[str, object]:
-    return {**head.as_json(), "at": instant(now), "gateway": settings.ALLOWED_HOSTS[:1]}
+    return {**head.as_json(), "at": instant(now), "gateway": next(iter(settings.ALLOWED_HOSTS), "")}
 
 
 def _append(head: Head, now: datetime) -> None:

@@ -214,7 +214,7 @@ def _write_json(order: Order) -> Iterator[bytes]:
         rest: dict[str, list[Any]] = {"summary": [], "sites": [], "load": []}
         separator = b""
         # The sites' own history is for the package: it takes its time.
-        for table, row in _stream(order, replace(terms, methods=())):
+        for table, row in _stream(order, replace(terms, methods=()), intervals=False):
             if table is REPORT:
                 yield separator + _json(row._asdict())
                 separator = b","
@@ -235,11 +235,12 @@ def _performance(terms: Terms, rows: dict[str, list[Any]]) -> dict[str, Any]:
     }
 
 
-def _stream(order: Order, terms: Terms) -> Iterator[tuple[Table, Any]]:
+def _stream(order: Order, terms: Terms, *, intervals: bool) -> Iterator[tuple[Table, Any]]:
     """All rows of the evidence and, after each of `performance`, the report's own row of that
     participation with its figures. Both come in the order of participations."""
     facts = (row for rows in _rows(order.event.id) for row in rows)
-    for table, row in Production(order.event, terms, order.progress).rows():
+    production = Production(order.event, terms, order.progress)
+    for table, row in production.rows(intervals=intervals):
         yield table, row
         if table is PERFORMANCE:
             figures_ = (getattr(row, name) for name in FIGURE_NAMES)
@@ -296,9 +297,9 @@ class Build(Protocol):
     ) -> None: ...
 
 
-def _built_by(module: str) -> Callable[[Order], Iterator[bytes]]:
+def _built_by(module: str, *, intervals: bool) -> Callable[[Order], Iterator[bytes]]:
     """A format that is built as a whole, on disk, by a module of the evidence, and then sent. It
-    is imported when it is needed: some libraries are slow to load."""
+    is imported when it is needed: some libraries are slow to load. `intervals`: it has them."""
 
     def write(order: Order) -> Iterator[bytes]:
         build: Build = import_module(f"dr_events.evidence.{module}").write
@@ -306,7 +307,7 @@ def _built_by(module: str) -> Callable[[Order], Iterator[bytes]]:
             with snapshot():
                 order.event.refresh_from_db()
                 terms = terms_of(order.event, now=order.now)
-                stream = _stream(order, terms)
+                stream = _stream(order, terms, intervals=intervals)
                 told = event_json(order.event)
                 build(Path(file.name), stream, event=told, terms=terms, by=order.actor.name)
             while piece := file.read(PIECE_BYTES):
@@ -320,10 +321,12 @@ FORMATS = {
     "csv": Format("text/csv; charset=utf-8", _write_csv, "csv"),
     "xlsx": Format(
         "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-        _built_by("xlsx"),
+        _built_by("xlsx", intervals=True),
         "xlsx",
     ),
-    "pdf": Format("application/pdf", _built_by("pdf"), "pdf"),
-    "parquet": Format("application/vnd.apache.parquet", _built_by("parquet"), "parquet"),
-    "package": Format("application/zip", _built_by("package"), "zip"),
+    "pdf": Format("application/pdf", _built_by("pdf", intervals=False), "pdf"),
+    "parquet": Format(
+        "application/vnd.apache.parquet", _built_by("parquet", intervals=False), "parquet"
+    ),
+    "package": Format("application/zip", _built_by("package", intervals=True), "zip"),
 }

@@ -41,7 +41,8 @@ def _held(event: Event, now: datetime) -> Held:
     terms = replace(gathering.terms_of(event, now=now), methods=())
     with gathering.snapshot():
         parts = gathering.parts(event, as_of=terms.as_of)
-        sites = [row for table, row in computed(terms, parts, lambda *_: []) if table is SITES]
+        tables = computed(terms, parts, lambda *_: [], intervals=False)
+        sites = [row for table, row in tables if table is SITES]
         opt_outs = Counter(sql.texts(_OPT_OUTS, [event.id]))
     hours = (event.ended_at - event.activated_at).total_seconds() / 3600
     return Held(event.declared_by, hours, sites, dict(opt_outs))

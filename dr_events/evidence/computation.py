@@ -22,7 +22,6 @@ from dr_events.evidence.performance import EVENT, Cut, Figures, Part, kwh, perce
 from dr_events.evidence.site_baselines import (
     QUARTER_S,
     SITE_METHODS,
-    History,
     Occasion,
     Quarter,
     SiteBaseline,
@@ -91,15 +90,21 @@ OF_LOAD = ("baseline_kwh", "ordered_kwh", "delivered_kwh", "deficiency_kwh")
 
 
 def computed(
-    terms: Terms, parts: Iterable[Part], history_at: Callable[[str, str], Iterable[Any]]
+    terms: Terms,
+    parts: Iterable[Part],
+    history_at: Callable[[str, str], Iterable[Any]],
+    *,
+    intervals: bool = True,
 ) -> Iterator[tuple[Table, Row]]:
     """Every row of every computed table, with its table. `history_at` gives the rows of
-    `site_history` of a site with its time zone; sites are asked for in the order of their ids."""
+    `site_history` of a site with its time zone; sites are asked for in the order of their ids.
+    Without `intervals`, which are most of all rows, their table is left out."""
     computation = Computation(terms)
     for part in parts:
         found = computation.add(part)
         yield PERFORMANCE, found.row
-        yield from _of(INTERVALS, performance.interval_rows(found))
+        if intervals:
+            yield from _of(INTERVALS, performance.interval_rows(found))
         yield from _of(BASELINES, computation.session_baselines(found))
     for site, timezone in computation.places():
         if not SITE_METHODS.keys().isdisjoint(terms.methods):
@@ -217,7 +222,8 @@ class Computation:
         for method in self.terms.methods:
             if method in SITE_METHODS:
                 found = SITE_METHODS[method](history, occasion)
-                yield self._site_row(method, site, found, history, occasion)
+                metered_kwh = _metered_kwh(history_rows, occasion)
+                yield self._site_row(method, site, found, metered_kwh, occasion)
 
     def _occasion(self, site: str) -> Occasion | None:
         totals, started_at = self._sites.get(site), self.terms.started_at
@@ -227,9 +233,14 @@ class Computation:
         return Occasion(seconds_of(started_at), seconds_of(ended_at), zone_of(totals.timezone))
 
     def _site_row(
-        self, method: str, site: str, found: SiteBaseline, history: History, occasion: Occasion
+        self,
+        method: str,
+        site: str,
+        found: SiteBaseline,
+        metered_kwh: float | None,
+        occasion: Occasion,
     ) -> Row:
-        baseline_kwh, metered_kwh = _over_event(found, history, occasion)
+        baseline_kwh = _baseline_kwh(found, occasion)
         known = baseline_kwh is not None and metered_kwh is not None
         gap = "" if known or found.problem else "not_metered_in_the_event"
         return self._baseline_row(
@@ -344,29 +355,36 @@ def history_of(rows: Sequence[Any]) -> dict[float, Quarter]:
 
 
 def _load_w(row: Any) -> float | None:
+    """Its mean load, W; None for a gap."""
     if row.completeness_percent < MINIMUM_COMPLETENESS_PERCENT:
         return None
-    return float(row.energy_wh * 3600 / QUARTER_S)
+    return float(row.energy_wh * 3600 / (row.ends_at - row.starts_at).total_seconds())
 
 
-def _over_event(
-    found: SiteBaseline, history: History, occasion: Occasion
-) -> tuple[float | None, float | None]:
-    """Baseline and metered energy over the event, kWh; None where a quarter is a gap."""
-    shares_h = [
-        (min(start_s + QUARTER_S, occasion.end_s) - max(start_s, occasion.start_s)) / 3600
-        for start_s in occasion.quarters
-    ]
-    loads_w = [quarter.load_w if (quarter := history.get(at_s)) else None
-               for at_s in occasion.quarters]  # fmt: skip
-    return _energy_kwh(found.load_w, shares_h), _energy_kwh(loads_w, shares_h)
-
-
-def _energy_kwh(loads_w: Sequence[float | None] | None, shares_h: list[float]) -> float | None:
-    known = [load_w for load_w in loads_w or () if load_w is not None]
-    if len(known) < len(shares_h):
+def _baseline_kwh(found: SiteBaseline, occasion: Occasion) -> float | None:
+    """Over the event, from the loads of the quarters that it touches."""
+    if found.load_w is None:
         return None
-    return kwh(sum(w * h for w, h in zip(known, shares_h, strict=True)) / 1000)
+    energy_ws = 0.0
+    for start_s, load_w in zip(occasion.quarters, found.load_w, strict=True):
+        until_s = min(start_s + QUARTER_S, occasion.end_s)
+        energy_ws += load_w * (until_s - max(start_s, occasion.start_s))
+    return kwh(energy_ws / 3.6e6)
+
+
+def _metered_kwh(rows: Sequence[Any], occasion: Occasion) -> float | None:
+    """Over the event; None where a part of it is a gap."""
+    inside = [
+        row
+        for row in rows
+        if seconds_of(row.starts_at) >= occasion.start_s
+        and seconds_of(row.ends_at) <= occasion.end_s
+    ]
+    covered_s = sum((row.ends_at - row.starts_at).total_seconds() for row in inside)
+    lasts_s = occasion.end_s - occasion.start_s
+    if abs(covered_s - lasts_s) > 1e-3 or any(_load_w(row) is None for row in inside):
+        return None
+    return kwh(sum(row.energy_wh for row in inside) / 1000)
 
 
 def _add_up(sums: Sums, row: Any, names: Sequence[str]) -> None:

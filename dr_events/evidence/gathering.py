@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import orjson
@@ -198,11 +199,15 @@ def site_history(event: Event, site: str, timezone: str, terms: Terms) -> Iterat
     for start, end in sorted(windows):
         if first_seen and first_seen < end:
             from_s = seconds_of(max(start, first_seen))
-            yield from _quarters(event, site, from_s, seconds_of(end))
+            cuts = (occasion.start_s, occasion.end_s)
+            yield from _quarters(event, site, from_s, seconds_of(end), cuts)
 
 
-def _quarters(event: Event, site: str, start_s: float, end_s: float) -> Iterator[Any]:
-    edges = [at for at in cuts_between(start_s, end_s, step_s=QUARTER_S) if at % QUARTER_S == 0]
+def _quarters(
+    event: Event, site: str, start_s: float, end_s: float, cuts: tuple[float, float]
+) -> Iterator[Any]:
+    whole = cuts_between(start_s, end_s, step_s=QUARTER_S, also=cuts)
+    edges = [at_s for at_s in whole if at_s % QUARTER_S == 0 or at_s in cuts]
     if len(edges) < 2:
         return
     energy_wh = [0.0] * (len(edges) - 1)
@@ -217,12 +222,13 @@ def _quarters(event: Event, site: str, start_s: float, end_s: float) -> Iterator
             open_s[index] += stay_s
     held = [(seconds_of(row["start"]), row["end"] and seconds_of(row["end"]))
             for row in sql.rows(_OTHER_EVENTS, bounds)]  # fmt: skip
-    for index, at_s in enumerate(edges[:-1]):
+    for index, (at_s, until_s) in enumerate(pairwise(edges)):
         complete = 100 * covered_s[index] / open_s[index] if open_s[index] else 100.0
-        is_held = any(a < at_s + QUARTER_S and (b is None or b > at_s) for a, b in held)
+        is_held = any(a < until_s and (b is None or b > at_s) for a, b in held)
         yield SITE_HISTORY.row(
-            site, time_of(at_s), round(energy_wh[index], 3), round(complete, 2), is_held
-        )
+            site, time_of(at_s), time_of(until_s), round(energy_wh[index], 3),
+            round(complete, 2), is_held,
+        )  # fmt: skip
 
 
 def _sessions_at(bounds: dict[str, Any]) -> Iterator[tuple[dict[str, Any], list[Reading]]]:

@@ -37,9 +37,11 @@ class Production:
         self._read: deque[tuple[Table, Row]] = deque()
         self._command_ids: set[int] = set()
 
-    def rows(self) -> Iterator[tuple[Table, Row]]:
-        """Every row of every table, those of a participation together."""
-        for found in computed(self._terms, self._parts(), self._history):
+    def rows(self, *, intervals: bool = True) -> Iterator[tuple[Table, Row]]:
+        """Every row of every table, those of a participation together; `intervals`, which are
+        most of them, only where they are wanted."""
+        tables = computed(self._terms, self._parts(), self._history, intervals=intervals)
+        for found in tables:
             yield from self._taken()
             yield found
         yield from self._taken()

@@ -176,11 +176,13 @@ OPT_OUTS = Table(
 )
 SITE_HISTORY = Table(
     "site_history",
-    "The load of each site in quarters of an hour, on the event's day and those before it.",
+    "The load of each site in quarters of an hour, cut where the event began and ended, on its day "
+    "and those before it.",
     True,
     _columns("""
     site text: eDRV's id of the location
     starts_at time: when the quarter starts
+    ends_at time: when it ends, or is cut
     energy_wh number: metered energy of all sessions in it, Wh; 0 where none was there
     completeness_percent number: how much of the sessions' time in it was metered
     held boolean: another event was on at the site
