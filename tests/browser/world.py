@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from gateway.demo.world import CREATE_USERS
 from tests.simulation import Simulation
 
 if TYPE_CHECKING:
@@ -42,7 +41,8 @@ def place_sites(gateway: Gateway) -> None:
 
 def create_users(gateway: Gateway) -> None:
     """One in each role, named after it, all with PASSWORD."""
-    # Not before Django is set up.
+    # Not before Django is set up, which `screenshots` has done later than others.
+    from gateway.demo.world import CREATE_USERS
 
     gateway.env["DEMO_PASSWORD"] = PASSWORD
     gateway.command("shell", "-v", "0", "-c", CREATE_USERS)
