@@ -358,7 +358,7 @@ COMPLIANCE_PATIENCE_S = env.number("COMPLIANCE_PATIENCE_S", 120)
 
 # --- how long meter readings are kept that are no event's evidence -------------------------
 
-METER_READINGS_KEPT_DAYS = env.whole("METER_READINGS_KEPT_DAYS", 400, least=7)
+METER_READINGS_KEPT_DAYS = env.whole("METER_READINGS_KEPT_DAYS", 400, least=60)
 
 # --- caps that sessions share, standing site capacity, opt-outs ----------------------------
 
