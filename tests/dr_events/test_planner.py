@@ -1,32 +1,19 @@
 """Which event decides for a session, and what exactly it asks of it."""
 
-import uuid
-from datetime import UTC, datetime, timedelta
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chargers.electricity import BelowMinimum, Circuit, Limit, Unit
-from dr_events.planner import Car, Order, plan
-
-T0 = datetime(2026, 7, 1, 18, 0, tzinfo=UTC)
-THREE_PHASES = Circuit(230, 3, 32)
-ONE_PHASE = Circuit(230, 1, 32)
-DC = Circuit(230, 3, 220, is_dc=True)
-
-ids = {name: uuid.UUID(int=number) for number, name in enumerate("ABCDEFGH", start=1)}
-
-
-def order(name, watts, *, priority=None, minute=0, below=BelowMinimum.PAUSE, unit=Unit.POWER):
-    declared_at = T0 + timedelta(minutes=minute)
-    return Order(ids[name], name, priority, declared_at, Limit(unit, watts), below)
-
-
-def planned(*orders, car=THREE_PHASES, power_w=11_000.0, names=None, exempt_reason=""):
-    running = {one.event_id: one for one in orders}
-    member_of = tuple(ids[name] for name in names) if names is not None else tuple(running)
-    return plan(running, [Car(1, car, power_w, member_of, exempt_reason)])[0]
+from chargers.electricity import BelowMinimum, Limit, Unit
+from tests.dr_events.plans import (
+    DC,
+    ONE_PHASE,
+    THREE_PHASES,
+    circuits,
+    ids,
+    order,
+    planned,
+)
 
 
 def test_without_an_event_there_is_no_limit():
@@ -92,13 +79,13 @@ def test_when_the_binding_event_is_gone_the_next_one_decides():
     ],
 )
 def test_no_limit_is_wanted_that_cannot_be_signalled(circuit, watts, below, limit):
-    decided = planned(order("A", watts, below=below), car=circuit)
+    decided = planned(order("A", watts, below=below), circuit=circuit)
 
     assert decided.limit == Limit(Unit.POWER, limit)
 
 
 def test_an_exempt_session_is_limited_by_nobody():
-    assert planned(order("A", 4200), exempt_reason="exempt_site").limit is None
+    assert planned(order("A", 4200), exempt="exempt_site").limit is None
 
 
 @pytest.mark.parametrize(
@@ -120,28 +107,25 @@ orders_ = st.lists(
     max_size=8,
     unique_by=lambda one: one.event_id,
 )
-circuits = st.builds(
-    Circuit, st.sampled_from([208.0, 230.0, 240.0]), st.integers(1, 3), st.just(32.0), st.booleans()
-)
 
 
 @given(orders_, circuits)
 def test_the_strictest_of_the_highest_priority_always_decides(orders, circuit):
-    decided = planned(*orders, car=circuit)
+    decided = planned(*orders, circuit=circuit)
 
     if not orders:
         assert decided.limit is None
         return
     highest = min(_rank(one) for one in orders)
     equals = [one for one in orders if _rank(one) == highest]
-    strictest = min(circuit.watts(circuit.signalled(o.limit, o.below_minimum)) for o in equals)
+    strictest = min(circuit.watts(circuit.signalled(o.ask.limit, o.below_minimum)) for o in equals)
     assert circuit.watts(decided.limit) == strictest
     assert len(decided.runners_up) == len(orders) - 1
 
 
 @given(orders_, circuits)
 def test_what_is_wanted_can_always_be_signalled(orders, circuit):
-    limit = planned(*orders, car=circuit).limit
+    limit = planned(*orders, circuit=circuit).limit
 
     if limit is not None and not circuit.is_dc:
         assert limit.is_pause or circuit.amperes(limit) >= 6 - 1e-6
