@@ -26,7 +26,7 @@ def steer() -> None:
 @shared_task
 def make_exports() -> None:
     """Make the reports that were asked for in the background."""
-    exports.make_due(now=timezone.now())
+    exports.make_due(clock=timezone.now)
 
 
 steer_bell = Bell(steer)
