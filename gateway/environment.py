@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -111,9 +111,10 @@ class Environment:
                 raise BadVariable(name, f"{word!r} is none of {', '.join(choices)}")
         return tuple(said)
 
-    def keys(self, name: str, default: str) -> dict[str, str]:
+    def keys(self, name: str, default: Callable[[], str]) -> dict[str, str]:
         """`id:64 hex digits`, separated by commas, as a dict in this order."""
-        found = dict(word.partition(":")[::2] for word in self.words(name, [default]))
+        words = self.words(name) or [default()]
+        found = dict(word.partition(":")[::2] for word in words)
         if not all(KEY_ID.fullmatch(id_) and KEY.fullmatch(key) for id_, key in found.items()):
             raise BadVariable(name, "is not id:key, with a key of 64 hexadecimal digits")
         return found

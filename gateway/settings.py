@@ -307,7 +307,7 @@ OPT_OUTS_A_YEAR = env.whole("OPT_OUTS_A_YEAR", 0, least=0) if _opt_outs_a_year e
 EVIDENCE_INTERVAL_MIN = int(env.choice("EVIDENCE_INTERVAL_MIN", ("5", "15")))
 EVIDENCE_BASELINES = env.several("EVIDENCE_BASELINES", tuple(METHODS))
 EVIDENCE_SETTLEMENT_GRADE = env.several("EVIDENCE_SETTLEMENT_GRADE", tuple(METHODS), unset=())
-EVIDENCE_SIGNING_KEYS = env.keys("EVIDENCE_SIGNING_KEYS", embedded.signing_key(DATA_DIR))
+EVIDENCE_SIGNING_KEYS = env.keys("EVIDENCE_SIGNING_KEYS", lambda: embedded.signing_key(DATA_DIR))
 EXPORTS_KEPT_DAYS = env.number("EXPORTS_KEPT_DAYS", 30, above=0)
 
 AUDIT_ANCHOR_INTERVAL_S = env.number("AUDIT_ANCHOR_INTERVAL_S", 3600, above=0)
