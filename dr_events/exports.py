@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from functools import partial
 from typing import IO
@@ -31,6 +31,7 @@ PROGRESS_KEPT_S = 3600
 # From so many participations on, a report that reads all their readings is not waited for.
 LONG_FROM = 2_000
 State = Export.State
+Clock = Callable[[], datetime]
 
 
 def request(event: Event, format_: str, *, actor: Actor, now: datetime) -> Export:
@@ -61,13 +62,13 @@ def done_of(export: Export) -> int:
         return 0
 
 
-def make_due(*, now: datetime) -> None:
+def make_due(*, clock: Clock) -> None:
     """Make every export that was asked for, and forget old files; one worker at a time."""
     with sql.only_one("exports") as had:
         if had:
-            _forget(now)
+            _forget(clock())
             while export := _next():
-                _make(export, now)
+                _make(export, clock)
 
 
 def content_of(export: Export) -> Iterator[bytes]:
@@ -83,16 +84,18 @@ def _next() -> Export | None:
     return unfinished.select_related("event").order_by("requested_at").first()
 
 
-def _make(export: Export, now: datetime) -> None:
+def _make(export: Export, clock: Clock) -> None:
     Export.objects.filter(pk=export.pk).update(state=State.RUNNING)
     try:
         with tempfile.TemporaryFile(prefix="export-") as file:
-            digest, size = _write(export, file, now)
-            _keep(export, file, digest=digest, size=size, now=now)
+            digest, size = _write(export, file, clock())
+            _keep(export, file, digest=digest, size=size, now=clock())
     except Exception as error:
         log.exception("export.failed", export=str(export.pk))
         Export.objects.filter(pk=export.pk).update(
-            state=State.FAILED, finished_at=now, trouble=f"{type(error).__name__}: {error}"[:300]
+            state=State.FAILED,
+            finished_at=clock(),
+            trouble=f"{type(error).__name__}: {error}"[:300],
         )
 
 

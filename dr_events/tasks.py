@@ -39,7 +39,7 @@ def sample_curves() -> None:
 @shared_task
 def make_exports() -> None:
     """Make the reports that were asked for in the background."""
-    exports.make_due(now=timezone.now())
+    exports.make_due(clock=timezone.now)
 
 
 steer_bell = Bell(steer)

@@ -41,7 +41,7 @@ def test_an_export_is_asked_for_made_and_fetched(api, event):
     )  # fmt: skip
     problem(api.get(f"exports/{said['id']}/file/"), 409)
 
-    exports.make_due(now=later(7200))
+    exports.make_due(clock=lambda: later(7200))
 
     told = api.get(f"exports/{said['id']}/").json()
     assert (told["state"], told["progress"]["done"]) == ("ready", 1)
@@ -65,7 +65,7 @@ def test_a_large_file_is_kept_in_pieces_and_comes_back_whole(event, monkeypatch)
     monkeypatch.setattr(exports, "PIECE_BYTES", 1000)
     export = exports.request(event, "json", actor=reports.Actor("user:a"), now=later(0))
 
-    exports.make_due(now=later(7200))
+    exports.make_due(clock=lambda: later(7200))
 
     export.refresh_from_db()
     assert export.pieces.count() > 2
@@ -78,7 +78,7 @@ def test_one_whose_worker_died_is_made_anew(event):
     Export.objects.update(state="running")
     ExportPiece.objects.create(export=export, number=7, content=b"half")
 
-    exports.make_due(now=later(60))
+    exports.make_due(clock=lambda: later(60))
 
     export.refresh_from_db()
     assert export.state == "ready"
@@ -94,7 +94,7 @@ def test_one_that_fails_says_why_and_does_not_keep_the_others(event, monkeypatch
     broken = exports.request(event, "pdf", actor=reports.Actor("user:a"), now=later(0))
     fine = exports.request(event, "csv", actor=reports.Actor("user:a"), now=later(1))
 
-    exports.make_due(now=later(60))
+    exports.make_due(clock=lambda: later(60))
 
     broken.refresh_from_db()
     fine.refresh_from_db()
@@ -104,9 +104,9 @@ def test_one_that_fails_says_why_and_does_not_keep_the_others(event, monkeypatch
 
 def test_files_are_forgotten_after_their_time_and_the_export_stays_on_record(api, event):
     export = exports.request(event, "csv", actor=reports.Actor("user:a"), now=later(0))
-    exports.make_due(now=later(60))
+    exports.make_due(clock=lambda: later(60))
 
-    exports.make_due(now=later(31 * 86_400))
+    exports.make_due(clock=lambda: later(31 * 86_400))
 
     assert not export.pieces.exists()
     problem(api.get(f"exports/{export.pk}/file/"), 410)
@@ -128,7 +128,7 @@ def test_an_auditor_gets_a_long_one_from_the_page_of_exports(client, event, monk
     page = reverse("admin:dr_events_event_report", args=[event.pk, "package"])
 
     answer = client.post(page, follow=True)
-    exports.make_due(now=later(7200))
+    exports.make_due(clock=lambda: later(7200))
 
     assert b"it is being made" in answer.content
     listed = client.get(reverse("admin:dr_events_export_changelist"))

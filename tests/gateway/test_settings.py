@@ -9,6 +9,7 @@ import pytest
 from tests.gateway_process import MANAGE, REPOSITORY
 
 PRODUCTION = {
+    "EVIDENCE_SIGNING_KEYS": f"2026:{'ab' * 32}",
     "SECRET_KEY": "kept-with-the-deployment-" + "7hW0-qZ4" * 8,
     "ALLOWED_HOSTS": "dr.example.com",
     "DATABASE_URL": "postgres://gateway:password@127.0.0.1:1/gateway",
