@@ -27,7 +27,9 @@ from dr_events.planner import Plan, Planned
 
 log = structlog.get_logger(__name__)
 
-FIRST_CHUNK = 200
+# Small, so that something is on the wire at once; then twice as many each time, so that there is
+# always as much to send as is being planned.
+FIRST_CHUNK = 64
 CHUNK = 1000
 PLANNING = "planning"
 # Every active event is planned anew now and then, whatever the news did or did not say.
@@ -125,9 +127,10 @@ def _chunks(session_ids: Sequence[int], *, whole: bool) -> Iterator[Sequence[int
     if whole:
         yield session_ids
         return
-    yield session_ids[:FIRST_CHUNK]
-    for start in range(FIRST_CHUNK, len(session_ids), CHUNK):
-        yield session_ids[start : start + CHUNK]
+    start, size = 0, FIRST_CHUNK
+    while start < len(session_ids):
+        yield session_ids[start : start + size]
+        start, size = start + size, min(2 * size, CHUNK)
 
 
 @transaction.atomic

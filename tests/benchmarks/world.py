@@ -103,15 +103,21 @@ class World:
 
     @contextmanager
     def stopped(self, *names: str) -> Iterator[None]:
-        """These of the gateway's programs stand still inside (SIGSTOP)."""
+        """These of the gateway's programs stand still inside (SIGSTOP), none of them in the middle
+        of a transaction or holding a lock."""
         groups = [self.stack.supervisor.pid(name) for name in names]
-        for group in groups:
-            os.killpg(group, signal.SIGSTOP)
         try:
+            wait_for(lambda: self._stop_between_transactions(groups), within_s=60, every_s=0.05)
             yield
         finally:
-            for group in groups:
-                os.killpg(group, signal.SIGCONT)
+            _signal_all(groups, signal.SIGCONT)
+
+    def _stop_between_transactions(self, groups: Sequence[int]) -> bool:
+        _signal_all(groups, signal.SIGSTOP)
+        if not self.value(_HELD):
+            return True
+        _signal_all(groups, signal.SIGCONT)
+        return False
 
     # --- the database ---------------------------------------------------------------------
 
@@ -243,6 +249,11 @@ def bare_loop_s(world: World, sessions: int, *, delay_s: float = PROVIDER_DELAY_
     return float(python("tests.benchmarks.bare", api_url, str(sessions), str(IN_FLIGHT)))
 
 
+def _signal_all(groups: Sequence[int], number: signal.Signals) -> None:
+    for group in groups:
+        os.killpg(group, number)
+
+
 def _in_an_hour() -> datetime:
     """Until then nobody plans the event anew by himself."""
     return datetime.now(UTC) + timedelta(hours=1)
@@ -274,6 +285,13 @@ EMPTIED = (
     "dr_events_event", "dr_events_eventtarget", "dr_events_participation",
 )  # fmt: skip
 
+_HELD = """
+    SELECT EXISTS (SELECT FROM pg_stat_activity
+                    WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
+                      AND xact_start IS NOT NULL)
+        OR EXISTS (SELECT FROM pg_locks
+                    WHERE locktype = 'advisory' AND pid <> pg_backend_pid())
+"""
 _UNRECORDED = "SELECT EXISTS (SELECT FROM chargers_command WHERE state = 'due')"
 _UNSETTLED = (
     "SELECT EXISTS (SELECT FROM chargers_command WHERE state IN ('due', 'sent', 'unconfirmed'))"

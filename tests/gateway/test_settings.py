@@ -16,7 +16,6 @@ PRODUCTION = {
     "REDIS_URL": "redis://127.0.0.1:1/0",
     "EDRV_API_KEY": "key",
     "EDRV_WEBHOOK_SECRETS": "secret",
-    "EVIDENCE_SIGNING_KEYS": "2026:" + "1f" * 32,
 }
 SHOW = """
 import json, os
