@@ -21,5 +21,5 @@ ENV PATH=/app/.venv/bin:$PATH PYTHONUNBUFFERED=1 DATA_DIR=/tmp
 USER 10001
 EXPOSE 8000
 CMD ["granian", "--interface", "wsgi", "--host", "0.0.0.0", "--port", "8000", \
-     "--workers", "2", "--blocking-threads", "4", "--respawn-failed-workers", \
+     "--workers", "2", "--blocking-threads", "128", "--respawn-failed-workers", \
      "gateway.wsgi:application"]

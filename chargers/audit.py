@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from chargers.canonical import digest_of
 from chargers.models import AuditEntry
 
 
@@ -42,17 +43,19 @@ def record(
     """Write one entry, in the transaction of what it records. Nothing is written for no
     subjects."""
     named = [str(subject_id) for subject_id in subject_ids]
-    if named:
-        AuditEntry.objects.create(
-            at=at,
-            actor=actor.name[:150],
-            origin=actor.origin[:100],
-            action=action,
-            subject=subject,
-            subject_ids=named,
-            before=before,
-            after=after,
-        )
+    if not named:
+        return
+    content: dict[str, Any] = {
+        "at": at,
+        "actor": actor.name[:150],
+        "origin": actor.origin[:100],
+        "action": action,
+        "subject": subject,
+        "subject_ids": named,
+        "before": before,
+        "after": after,
+    }
+    AuditEntry.objects.create(**content, digest=digest_of(content))
 
 
 def record_commands(command_ids: Iterable[int], state: str, *, at: datetime) -> None:

@@ -31,7 +31,8 @@ log = structlog.get_logger(__name__)
 
 # A claim outlives its HTTP time-out by this much: time to start sending, and to record.
 LEASE_MARGIN_S = 3.0
-# Claimed but not yet in flight: enough that the network never waits for the database.
+# Claimed but not yet in flight: a round more than fits, and so many at least, so that the network
+# never waits for the database.
 PREFETCH = 200
 # A claim costs one round of SQL however small it is.
 SMALLEST_CLAIM = 50
@@ -72,7 +73,8 @@ class Dispatcher:
         self._rate = rate
         self._more_due: Callable[[], None] | None = more_due
         self._flying: dict[int, Claim] = {}
-        self._window = settings.EDRV_MAX_CONCURRENCY + PREFETCH
+        in_flight = settings.EDRV_MAX_CONCURRENCY
+        self._window = in_flight + max(in_flight, PREFETCH)
         self._noted_ok_at = 0.0
         self.attempts = 0
 

@@ -30,9 +30,10 @@ log = structlog.get_logger(__name__)
 Read = TypeVar("Read")
 
 BATCH = 1000
+# A batch costs much the same whether it is of ten or of a hundred, so they are let come together.
+GATHER_S = 0.05
 # After the last delivery the applier stays for a moment: the next one rarely comes alone.
 LINGER_S = 0.25
-LINGER_STEP_S = 0.02
 
 # How many of those that wait are looked after each second, and for how long.
 RETRIED_AT_ONCE = 1000
@@ -53,9 +54,11 @@ class Stored:
 
     @property
     def said_at(self) -> datetime:
-        """eDRV's own time; ours where it says none, or one that is still to come."""
+        """eDRV's own time; ours where it says none, or one that is still to come: believed, it
+        would outdate what is said until then."""
         said_at = self.delivery.created_at or self.received_at
-        return min(said_at, self.received_at + settlement.MAX_CLOCK_AHEAD)
+        is_to_come = said_at > self.received_at + settlement.MAX_CLOCK_AHEAD
+        return self.received_at if is_to_come else said_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,10 @@ def _drain() -> int:
         if applied:
             count, give_up_at = count + applied, time.monotonic() + LINGER_S
         else:
-            time.sleep(LINGER_STEP_S)
+            # An answer that was just being recorded when its webhook was looked at.
+            retry_waiting(now=timezone.now())
+        if applied < BATCH:
+            time.sleep(GATHER_S)
     return count
 
 
@@ -132,25 +138,30 @@ def _apply(stored: Sequence[Stored], now: datetime) -> list[Fate]:
         kinds[kind_of(one.delivery)].append(one)
     unreadable_said, said = _read_each(kinds[Kind.SESSION], _read_session)
     unreadable_actions, actions = _read_each(kinds[Kind.ACTION], _read_action)
-    _lock_sessions(said, actions)
+    attempts = _attempts_by_action([action.id for _, action in actions])
+    _lock_sessions(said, attempts)
     return [
         *unreadable_said,
         *unreadable_actions,
         *_apply_stations(kinds[Kind.STATION], now),
         *_apply_connectors(kinds[Kind.CONNECTOR]),
         *_apply_sessions(said, now),
-        *_apply_actions(actions, now),
+        *_apply_actions(actions, attempts, now),
         *(Fate(one.id, State.IGNORED, note="not of our business") for one in kinds[Kind.OTHER]),
     ]
 
 
 def _lock_sessions(
-    said: Sequence[tuple[Stored, Said]], actions: Sequence[tuple[Stored, Action]]
+    said: Sequence[tuple[Stored, Said]], attempts: Mapping[str, dict[str, int]]
 ) -> None:
-    """All of them at once: a second lock later on would be out of order."""
+    """All of them at once: a second lock later on would be out of order. That is why an action
+    which becomes known only now has to wait for the next time."""
     sql.run(
         _LOCK_SESSIONS,
-        [[words.session.id for _, words in said], [action.id for _, action in actions]],
+        [
+            [words.session.id for _, words in said],
+            [attempt["session_id"] for attempt in attempts.values()],
+        ],
     )
 
 
@@ -180,10 +191,14 @@ SESSION_EVENTS = {
 }  # fmt: skip
 
 
-def _apply_actions(actions: Sequence[tuple[Stored, Action]], now: datetime) -> list[Fate]:
-    attempts = _attempts_by_action([action.id for _, action in actions])
+def _apply_actions(
+    actions: Sequence[tuple[Stored, Action]],
+    attempts: Mapping[str, dict[str, int]],
+    now: datetime,
+) -> list[Fate]:
     settlement.settle(
-        [Answer(attempts[a.id], a) for a in _last_words(actions) if a.id in attempts], now=now
+        [Answer(attempts[a.id]["id"], a) for a in _last_words(actions) if a.id in attempts],
+        now=now,
     )
     return [_applied_or_waiting(one.id, a.id in attempts, a.id) for one, a in actions]
 
@@ -198,9 +213,10 @@ def _last_words(actions: Sequence[tuple[Stored, Action]]) -> list[Action]:
     return list({action.id: action for _, action in ordered}.values())
 
 
-def _attempts_by_action(action_ids: Sequence[str]) -> dict[str, int]:
+def _attempts_by_action(action_ids: Sequence[str]) -> dict[str, dict[str, int]]:
+    """The `id` and `session_id` of the attempts behind these actions."""
     found = sql.rows(_ATTEMPTS, [list(action_ids)])
-    return {row["action_id"]: row["id"] for row in found}
+    return {row.pop("action_id"): row for row in found}
 
 
 def _apply_sessions(said: Sequence[tuple[Stored, Said]], now: datetime) -> list[Fate]:
@@ -328,13 +344,11 @@ _PENDING = """
 
 _LOCK_SESSIONS = """
     SELECT id FROM chargers_session
-     WHERE external_id = ANY(%s)
-        OR id IN (SELECT session_id FROM chargers_attempt WHERE action_id = ANY(%s))
-     ORDER BY id FOR NO KEY UPDATE
+     WHERE external_id = ANY(%s) OR id = ANY(%s) ORDER BY id FOR NO KEY UPDATE
 """
 
 _ATTEMPTS = """
-    SELECT action_id, id FROM chargers_attempt
+    SELECT action_id, id, session_id FROM chargers_attempt
      WHERE action_id = ANY(%s) AND verb IN ('set', 'clear')
 """
 

@@ -46,9 +46,13 @@ def sync(client: EdrvClient, *, now: datetime, everything: bool = False) -> Sync
     EdrvError; what was read before that stays.
     """
     counts = Synced(
-        locations=_take(client.pages("locations"), payloads.read_location, fleet.apply_locations),
+        locations=_take_if_there(
+            client, "locations", payloads.read_location, fleet.apply_locations
+        ),
         chargestations=_sync_chargestations(client, now),
-        connectors=_sync_connectors(client),
+        connectors=_take_if_there(
+            client, "connectors", payloads.read_connector, fleet.apply_connectors
+        ),
         sessions=_sync_sessions(client, now, everything),
     )
     _look_after_unheard(client, now)
@@ -65,13 +69,18 @@ def _sync_chargestations(client: EdrvClient, now: datetime) -> int:
     return _take(client.pages("chargestations"), payloads.read_chargestation, apply)
 
 
-def _sync_connectors(client: EdrvClient) -> int:
-    """Chargestations mostly have theirs inside them, and a list of its own may be missing: the
-    sessions are read all the same."""
+def _take_if_there(
+    client: EdrvClient,
+    resource: str,
+    read: Callable[[Any], Found],
+    apply: Callable[[list[Found]], Any],
+) -> int:
+    """Chargestations name their location, and mostly have their connectors inside them: where
+    there is no such list the sessions are read all the same."""
     try:
-        return _take(client.pages("connectors"), payloads.read_connector, fleet.apply_connectors)
+        return _take(client.pages(resource), read, apply)
     except EdrvError as error:
-        log.warning("sync.no_connectors", error=str(error))
+        log.warning("sync.list_unread", resource=resource, error=str(error))
         return 0
 
 

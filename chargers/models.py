@@ -1,8 +1,8 @@
 """The physical fleet, the commands sent to it and the webhooks that came back.
 
 Rows of fact (Command, Attempt, MeterReading, WebhookDelivery, AuditEntry) are written by the
-gateway alone and never deleted by it. Constraints hold the truth, since bulk SQL passes by
-`clean()`.
+gateway alone and never deleted by it, but for old readings that are no event's evidence.
+Constraints hold the truth, since bulk SQL passes by `clean()`.
 """
 
 from __future__ import annotations
@@ -557,7 +557,12 @@ class Heartbeat(models.Model):
     @classmethod
     def note(cls, name: str, *, at: datetime, detail: str = "") -> None:
         """It happened then; an earlier time and its detail are forgotten."""
-        cls.objects.update_or_create(name=name, defaults={"at": at, "detail": detail[:300]})
+        Heartbeat.objects.bulk_create(
+            [Heartbeat(name=name, at=at, detail=detail[:300])],
+            update_conflicts=True,
+            unique_fields=["name"],
+            update_fields=["at", "detail"],
+        )
 
 
 class AuditEntry(models.Model):
@@ -572,6 +577,7 @@ class AuditEntry(models.Model):
     subject_ids = ArrayField(models.CharField(max_length=64))
     before = models.JSONField(null=True)
     after = models.JSONField(null=True)
+    digest = models.BinaryField(help_text="SHA-256 of all of this as canonical JSON.")
 
     class Meta:
         ordering = ("-id",)
@@ -579,3 +585,24 @@ class AuditEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.action} by {self.actor}"
+
+
+class AuditLink(models.Model):
+    """An audit entry's place in the hash chain, written by a trigger when the entry's transaction
+    commits (docs/adr/0030-links-are-made-at-commit.md). Append-only, like the entries."""
+
+    position = models.BigIntegerField(primary_key=True, help_text="From 1, without gaps.")
+    entry = models.OneToOneField(
+        AuditEntry, models.DO_NOTHING, related_name="link", db_constraint=False
+    )
+    digest = models.BinaryField()
+    hash = models.BinaryField(help_text="SHA-256 of the hash before it and the digest.")
+
+    class Meta:
+        ordering = ("-position",)
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(position__gt=0), name="link_from_one")
+        ]
+
+    def __str__(self) -> str:
+        return f"link {self.position}"

@@ -9,10 +9,11 @@ from datetime import datetime, timedelta
 
 import redis
 import structlog
+from django.db.models import Q
 
 from chargers import counters
 from chargers.edrv.errors import EdrvError
-from chargers.models import Heartbeat
+from chargers.models import Command, Heartbeat
 
 log = structlog.get_logger(__name__)
 
@@ -20,6 +21,8 @@ TROUBLE = "edrv_trouble"
 HOLD = "edrv_hold"
 OK = "edrv_ok"
 UNREAD = "edrv_unread"
+# Why a command waits that only eDRV keeps waiting.
+REASONS = ("provider_unreachable", "provider_failed", "rate_limited", "unauthorized")
 MIN_PAUSE_S = 1.0
 MAX_PAUSE_S = 30.0
 
@@ -112,6 +115,12 @@ def note_sync(*, now: datetime) -> None:
 def in_trouble() -> bool:
     """Whether a trouble that was noted has not ended yet."""
     return Heartbeat.objects.filter(name=TROUBLE).exists()
+
+
+def commands_waiting(*, now: datetime) -> int:
+    """How many commands an outage holds back."""
+    waiting = Q(next_attempt_at__lte=now) | Q(reason__in=REASONS)
+    return Command.objects.filter(waiting, state__in=Command.CLAIMABLE).count()
 
 
 def note_success(*, now: datetime) -> bool:

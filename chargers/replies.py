@@ -86,7 +86,7 @@ def _judge_sending(claimed: Claim, reply: Reply, jitter: float) -> Result:
 def _judge_action_look(claimed: Claim, reply: Reply, jitter: float) -> Result:
     fruitless = after_fruitless_look(attempts=claimed.number, jitter=jitter)
     try:
-        action = _read(reply, calls.read_action_answer)
+        action = _read(reply, calls.read_action_look)
     except EdrvError as error:
         if error.retryable:
             fruitless = after_failed_look(error, attempts=claimed.number, jitter=jitter)

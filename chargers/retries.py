@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from chargers.edrv.errors import Conflict, EdrvError, NotFound, Unauthorized
+from chargers.edrv.errors import Conflict, EdrvError, NotFound, RateLimited, Unauthorized
 from chargers.electricity import Circuit, Limit, Unit
 from chargers.models import Attempt, Command
 
@@ -105,9 +105,11 @@ def after_fruitless_look(*, attempts: int, jitter: float) -> Next:
 
 
 def after_failed_look(error: EdrvError, *, attempts: int, jitter: float) -> Next:
-    """eDRV could not be asked what became of the action: ask again."""
-    wait_s = _wait_s(error, attempts, jitter)
-    return Next(UNCONFIRMED, Command.Step.LOOK_ACTION, wait_s, "no_answer")
+    """eDRV could not be asked what became of the action. Asked to wait, ask again then. Any other
+    failure may be for good, since the call is in no document: then the limit is sent again."""
+    asked_to_wait = isinstance(error, RateLimited | Unauthorized)
+    step = Command.Step.LOOK_ACTION if asked_to_wait else Command.Step.SEND
+    return Next(UNCONFIRMED, step, _wait_s(error, attempts, jitter), "no_answer")
 
 
 def after_session_look(*, reason: str) -> Next:

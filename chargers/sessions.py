@@ -36,7 +36,9 @@ def apply(said: Sequence[Said], *, now: datetime) -> dict[str, str]:
     """
     if not said:
         return {}
-    missing = _create(said, now)
+    # The known before the new, which have the highest ids: so everybody locks in one order.
+    known_ids = set(sql.texts(_LOCK, [[one.session.id for one in said]]))
+    missing = _create([one for one in said if one.session.id not in known_ids], now)
     known = [one for one in said if one.session.id not in missing]
     _place(known)
     _move(known, now)
@@ -44,20 +46,18 @@ def apply(said: Sequence[Said], *, now: datetime) -> dict[str, str]:
     return missing
 
 
-def _create(said: Sequence[Said], now: datetime) -> dict[str, str]:
+def _create(unknown: Sequence[Said], now: datetime) -> dict[str, str]:
     """Create the unknown sessions that can be placed; returns what the others wait for."""
-    unknown = {
-        one.session.id: (one.session.id, one.session.chargestation_id, one.session.connector_id)
-        for one in said
-    }
-    for external_id in sql.texts(_KNOWN, [list(unknown)]):
-        del unknown[external_id]
     if not unknown:
         return {}
-    created = set(sql.texts(_CREATE, [now, *sql.columns(unknown.values(), 3)]))
+    records = {
+        one.session.id: (one.session.id, one.session.chargestation_id, one.session.connector_id)
+        for one in unknown
+    }
+    created = set(sql.texts(_CREATE, [now, *sql.columns(records.values(), 3)]))
     return {
         external_id: station_id or connector_id or external_id
-        for external_id, station_id, connector_id in unknown.values()
+        for external_id, station_id, connector_id in records.values()
         if external_id not in created
     }
 
@@ -76,7 +76,6 @@ def _move(said: Sequence[Said], now: datetime) -> None:
         other = furthest.setdefault(one.session.id, one)
         if STATUS_RANK[one.session.status] > STATUS_RANK[other.session.status]:
             furthest[one.session.id] = one
-    sql.run(_LOCK, [list(furthest)])
     records = [
         (
             external_id,
@@ -129,10 +128,9 @@ def long_unheard(*, now: datetime, most: int) -> list[str]:
     return sql.texts(_UNHEARD, [now - UNHEARD_AFTER, most])
 
 
-_KNOWN = "SELECT external_id FROM chargers_session WHERE external_id = ANY(%s)"
-
 _LOCK = """
-    SELECT id FROM chargers_session WHERE external_id = ANY(%s) ORDER BY id FOR NO KEY UPDATE
+    SELECT external_id FROM chargers_session
+     WHERE external_id = ANY(%s) ORDER BY id FOR NO KEY UPDATE
 """
 
 _CREATE = """
@@ -146,6 +144,7 @@ _CREATE = """
       LEFT JOIN chargers_chargestation AS station ON station.external_id = found.chargestation_id
       LEFT JOIN chargers_connector AS connector ON connector.external_id = found.connector_id
      WHERE COALESCE(station.id, connector.chargestation_id) IS NOT NULL
+     ORDER BY found.external_id
         ON CONFLICT (external_id) DO UPDATE SET heard_at = EXCLUDED.heard_at
  RETURNING external_id
 """

@@ -7,7 +7,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import psycopg
+from django.conf import settings
 from django.db import connection
+from psycopg.pq import Format
+
+_READ_TIME = psycopg.adapters.get_loader(psycopg.adapters.types["timestamptz"].oid, Format.TEXT)
+
+# Planning a large fleet, or asking eDRV for one, may take so long between two statements.
+LONGEST_THOUGHT_S = 300
 
 
 def run(sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> int:
@@ -20,6 +28,8 @@ def run(sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> int:
 def rows(sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[dict[str, Any]]:
     """Every row as a dict by column name."""
     with connection.cursor() as cursor:
+        # Django's own loader of times is Python, and takes longer than all the rest of a row.
+        cursor.adapters.register_loader("timestamptz", _READ_TIME)
         cursor.execute(sql, parameters)
         names = [column.name for column in cursor.description or ()]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
@@ -56,17 +66,36 @@ def lock_sessions(session_ids: Iterable[int]) -> None:
 
 
 @contextmanager
-def only_one(name: str) -> Iterator[bool]:
+def only_one(name: str, *, patience_s: int | None = None) -> Iterator[bool]:
     """Hold a PostgreSQL advisory lock for a whole task, over several transactions. Yields whether
-    it was free. The server frees it when the connection dies, so no crash can leave it held."""
-    had = bool(ids("SELECT pg_try_advisory_lock(hashtext(%s))", [name])[0])
+    it was free. The server frees it when the connection dies, so no crash can leave it held, and
+    ends a connection that says nothing while it has it for DATABASE_STANDSTILL_S, or for
+    `patience_s` where the task has long waits of its own."""
+    allowed_s = patience_s or settings.DATABASE_STANDSTILL_S
+    had = bool(ids(_TRY_LOCK, [name, f"{allowed_s}s"])[0])
     try:
         yield had
     finally:
         if had and connection.is_usable():
-            run("SELECT pg_advisory_unlock(hashtext(%s))", [name])
+            run(_UNLOCK, [name])
 
 
 def one_at_a_time(name: str) -> None:
-    """Wait for an advisory lock that is held to the end of the transaction."""
-    run("SELECT pg_advisory_xact_lock(hashtext(%s))", [name])
+    """Wait for an advisory lock that is held to the end of the transaction, and may think for long
+    from then on without being taken for frozen."""
+    run(_WAIT_FOR_LOCK, [name, f"{LONGEST_THOUGHT_S}s"])
+
+
+_TRY_LOCK = """
+    SELECT CASE WHEN pg_try_advisory_lock(hashtext(%s))
+                THEN set_config('idle_session_timeout', %s, FALSE) IS NOT NULL ELSE FALSE END
+"""
+
+_WAIT_FOR_LOCK = """
+    SELECT pg_advisory_xact_lock(hashtext(%s)),
+           set_config('idle_in_transaction_session_timeout', %s, TRUE)
+"""
+
+_UNLOCK = """
+    SELECT pg_advisory_unlock(hashtext(%s)), set_config('idle_session_timeout', '0', FALSE)
+"""

@@ -7,8 +7,8 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
+from chargers import anchors, inbox, inventory, load, pace, sql
 from chargers import dispatch as dispatching
-from chargers import inbox, inventory, load, pace, sql
 from chargers.doorbell import Bell
 from chargers.edrv.client import EdrvClient
 from chargers.edrv.errors import EdrvError
@@ -19,19 +19,22 @@ log = structlog.get_logger(__name__)
 @shared_task
 def dispatch() -> None:
     """Send every due command."""
+    dispatch_bell.answer()
     dispatching.drain(more_due=dispatch_bell.ring)
 
 
 @shared_task
 def apply_inbox() -> None:
     """Apply every stored webhook."""
+    inbox_bell.answer()
     inbox.drain()
 
 
 @shared_task
 def sync_if_due() -> None:
     """Read the fleet from eDRV when it is time to; one worker at a time."""
-    with sql.only_one("sync") as had:
+    sync_bell.answer()
+    with sql.only_one("sync", patience_s=sql.LONGEST_THOUGHT_S) as had:
         if had and settings.EDRV_API_KEY and inventory.is_sync_due(now=timezone.now()):
             sync_now()
 
@@ -54,5 +57,14 @@ def sync_now() -> None:
         pace.note_sync(now=timezone.now())
 
 
+@shared_task
+def anchor_audit() -> None:
+    """Note the head of the audit chain elsewhere, where that is due; one worker at a time."""
+    with sql.only_one("anchor") as had:
+        if had:
+            anchors.anchor_due(now=timezone.now())
+
+
+sync_bell = Bell(sync_if_due)
 dispatch_bell = Bell(dispatch)
-inbox_bell = Bell(apply_inbox, quiet_s=inbox.LINGER_S / 5)
+inbox_bell = Bell(apply_inbox, quiet_s=inbox.LINGER_S * 0.8)

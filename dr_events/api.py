@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.db.models import Prefetch, QuerySet
 from django.http import StreamingHttpResponse
+from django.urls import reverse
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
@@ -24,6 +25,7 @@ from dr_events import (
     capacity,
     downloads,
     explanation,
+    exports,
     figures,
     intake,
     opt_outs,
@@ -37,12 +39,13 @@ from dr_events.filters import (
     SessionFilter,
     SiteFilter,
 )
-from dr_events.models import Event, OptOut, Participation
+from dr_events.models import Event, Export, OptOut, Participation
 from dr_events.representations import (
     CapacityRepresentation,
     ChargeStationRepresentation,
     EventDetail,
     EventRepresentation,
+    ExportRepresentation,
     OptOutRepresentation,
     ParticipationRepresentation,
     PreviewRepresentation,
@@ -51,11 +54,11 @@ from dr_events.representations import (
     SiteRepresentation,
 )
 from dr_events.shapes import AmendmentShape, CapacityShape, DeclarationShape, OptOutShape
+from dr_events.tasks import export_bell
 
 FleetModel = TypeVar("FleetModel", Site, ChargeStation, Session)
 
 MAX_KEY_LENGTH = 255
-REPORT_FORMATS_TO_COME = ("xlsx", "pdf", "parquet")
 
 
 class Pages(CursorPagination):
@@ -189,10 +192,22 @@ class EventViewSet(
     @extend_schema(
         parameters=[
             OpenApiParameter("format", OpenApiTypes.STR, enum=list(reports.FORMATS)),
+            OpenApiParameter(
+                "async",
+                OpenApiTypes.STR,
+                enum=["true", "false"],
+                description="true: make it in the background and answer 202 at once.",
+            ),
         ],
         responses={
+            202: ExportRepresentation,
             (200, "application/json"): OpenApiTypes.OBJECT,
             (200, "text/csv"): OpenApiTypes.STR,
+            **{
+                (200, found.content_type): OpenApiTypes.BINARY
+                for name, found in reports.FORMATS.items()
+                if name not in ("json", "csv")
+            },
         },
     )
     @action(
@@ -200,11 +215,18 @@ class EventViewSet(
         methods=["get"],
         required_alternate_scopes={"GET": [["reports:read"]]},
     )
-    def report(self, request: Request, pk: UUID) -> StreamingHttpResponse:
-        """The auditor's export: one row a participation."""
-        format_ = _report_format(request)
-        event = self.get_object()
-        return downloads.report(event, format_, actor=actor_of(request), now=timezone.now())
+    def report(self, request: Request, pk: UUID) -> StreamingHttpResponse | Response:
+        """The auditor's export: one row a participation, or all of the evidence, sealed
+        (`package`)."""
+        format_, is_async = _report_format(request), _is_async(request)
+        event, actor, now = self.get_object(), actor_of(request), timezone.now()
+        if not is_async:
+            return downloads.report(event, format_, actor=actor, now=now)
+        export = exports.request(event, format_, actor=actor, now=now)
+        export_bell.ring()
+        address = reverse("export", args=[export.pk])
+        headers = {"Location": request.build_absolute_uri(address)}
+        return Response(ExportRepresentation(export).data, status=202, headers=headers)
 
 
 def detail(event: Event) -> dict[str, Any]:
@@ -230,11 +252,41 @@ def _report_format(request: Request) -> str:
     format_ = request.query_params.get("format", "json")
     if format_ not in reports.FORMATS:
         known = ", ".join(reports.FORMATS)
-        later = " yet" if format_ in REPORT_FORMATS_TO_COME else ""
         raise Problem(
-            400, "unknown_format", f"{format_!r} is not a format{later}: {known}.", field="format"
+            400, "unknown_format", f"{format_!r} is not a format: {known}.", field="format"
         )
     return format_
+
+
+def _is_async(request: Request) -> bool:
+    said = request.query_params.get("async", "false")
+    if said not in ("true", "false"):
+        raise Problem(400, "invalid", "must be true or false", field="async")
+    return said == "true"
+
+
+class ExportView(generics.RetrieveAPIView[Export]):
+    """A report that is made in the background: how far it has got."""
+
+    queryset = Export.objects.select_related("event")
+    serializer_class = ExportRepresentation
+    required_alternate_scopes: ClassVar = {"GET": [["reports:read"]]}
+
+
+class ExportFile(generics.GenericAPIView[Export]):
+    """The file of a report that was made in the background."""
+
+    queryset = Export.objects.select_related("event")
+    required_alternate_scopes: ClassVar = {"GET": [["reports:read"]]}
+
+    @extend_schema(
+        responses={
+            (200, found.content_type): OpenApiTypes.BINARY for found in reports.FORMATS.values()
+        }
+    )
+    def get(self, request: Request, pk: UUID) -> StreamingHttpResponse:
+        """409 while it is not ready; 410 once it is no longer kept."""
+        return downloads.export(self.get_object(), actor=actor_of(request), now=timezone.now())
 
 
 class ParticipationList(generics.ListAPIView[Participation]):
@@ -285,7 +337,7 @@ class OptOutViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[OptOut]):
         shown = OptOutRepresentation(made.opt_out).data
         return Response(shown, status=201 if made.created else 200)
 
-    @extend_schema(responses=OptOutRepresentation)
+    @extend_schema(responses={200: OptOutRepresentation})
     def destroy(self, request: Request, event_id: UUID, pk: int) -> Response:
         """Take part again. The opt-out stays on record."""
         found = opt_outs.withdraw(event_id, pk, actor=actor_of(request), now=timezone.now())
@@ -314,7 +366,7 @@ class FleetViewSet(
         if found is None and wanted.isascii() and wanted.isdigit() and len(wanted) <= 18:
             found = self.get_queryset().filter(pk=int(wanted)).first()
         if found is None:
-            raise Problem(404, "not_found", f"Nothing is known as {wanted}.")
+            raise Problem(404, "not_found", f"Nothing is known as {wanted}.", field="id")
         return found
 
 

@@ -150,8 +150,9 @@ def _shared(
         said.append(f"Those that cannot be held draw {state.free_w:,.0f} W of it.")
     if state.paused:
         said.append(f"{state.paused:,} pause{'s' if state.paused == 1 else ''}.")
-    said.append(f"Its fair share is {limit}{_conversion(limit, circuit)}.")
-    return said
+    if limit.is_pause:
+        return [*said, "It is one of them." if state.paused else "It is paused."]
+    return [*said, f"Its fair share is {limit}{_conversion(limit, circuit)}."]
 
 
 def _caps_of(

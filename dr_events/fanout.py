@@ -196,8 +196,10 @@ def release(pairs: Iterable[tuple[UUID, int]], *, now: datetime) -> None:
 
 def plan_news(session_ids: Sequence[int], *, now: datetime) -> None:
     """Plan these sessions, of which something changed; those whose pool was shared just before
-    have their turn with it, soon. Holds PLANNING."""
-    plan_sessions(pools.rested(session_ids, now=now), now=now)
+    have their turn with it, soon, and are only judged anew. Holds PLANNING."""
+    rested = pools.rested(session_ids, now=now)
+    plan_sessions(rested, now=now)
+    judgement.refresh(set(session_ids).difference(rested), now=now)
 
 
 def plan_sessions(session_ids: Iterable[int], *, now: datetime) -> None:
@@ -219,7 +221,7 @@ def plan_sessions(session_ids: Iterable[int], *, now: datetime) -> None:
     )
     _write_plans(planned.plans, now)
     changed = _want(planned.plans, known, now)
-    judgement.refresh((asked_for | changed) & parts.keys(), now=now)
+    judgement.refresh(asked_for | changed, now=now)
     _note_planned(planned, orders, now)
     if changed:
         names = {found.session_id: found.external_id for found in known}
@@ -367,13 +369,19 @@ _LEAVING = """
 _ENLIST = """
     INSERT INTO dr_events_participation AS participation
            (event_id, session_id, state, reason, binding, joined_at, joined_late,
-            joined_generation, before_w, attempts, was_limited)
+            joined_generation, before_w, place, attempts, was_limited)
     SELECT event.id, session.id, 'pending', '', FALSE, %(now)s,
-           session.started_at > event.activated_at, session.generation, session.power_w, 0, FALSE
+           session.started_at > event.activated_at, session.generation, session.power_w,
+           jsonb_build_object(
+               'site_name', site.name, 'timezone', site.timezone, 'grid_zone', site.grid_zone,
+               'substation', site.substation, 'feeder', site.feeder),
+           0, FALSE
       FROM unnest(%(events)s::uuid[], %(sessions)s::bigint[]) AS pair (event_id, session_id)
       JOIN dr_events_event AS event ON event.id = pair.event_id AND event.status = 'active'
       JOIN chargers_session AS session ON session.id = pair.session_id
                                       AND session.ended_at IS NULL
+      JOIN chargers_chargestation AS station ON station.id = session.chargestation_id
+      JOIN chargers_site AS site ON site.id = station.site_id
         ON CONFLICT (event_id, session_id) DO UPDATE
        SET state = 'pending', reason = '', released_at = NULL, released_generation = NULL,
            was_limited = FALSE, restored_at = NULL
@@ -442,12 +450,15 @@ _RESTORE = """
             OR session.confirmed_generation >= participation.released_generation)
 """
 
+# Each half by an index of its own; together they would read every participation there ever was.
 _RESTORED_EVENTS = """
     SELECT event.id FROM dr_events_event AS event
      WHERE event.status = 'restoring' AND event.planned_revision = event.revision
        AND NOT EXISTS (
-           SELECT FROM dr_events_participation AS participation
-            WHERE participation.event_id = event.id
-              AND (participation.released_at IS NULL
-                   OR (participation.was_limited AND participation.restored_at IS NULL)))
+           SELECT FROM dr_events_participation AS running
+            WHERE running.event_id = event.id AND running.released_at IS NULL)
+       AND NOT EXISTS (
+           SELECT FROM dr_events_participation AS unrestored
+            WHERE unrestored.event_id = event.id
+              AND unrestored.was_limited AND unrestored.restored_at IS NULL)
 """

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import UUID
 
-from chargers import sql
+from chargers import pace, sql
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,13 @@ def reasons_of(event_id: UUID) -> list[dict[str, Any]]:
     return sql.rows(_REASONS, [event_id])
 
 
+def waiting_for_edrv(event_ids: Iterable[UUID]) -> dict[UUID, int]:
+    """How many participations are unreachable for no fault but eDRV's, by event; one outage of
+    its is one trouble, not as many as there are sessions."""
+    rows = sql.rows(_WAITING_FOR_EDRV, [list(event_ids), list(pace.REASONS)])
+    return {row["event_id"]: row["sessions"] for row in rows}
+
+
 def seconds_to_accepted(event_id: UUID) -> dict[str, float | None]:
     """p50 and p95 of the seconds from wanting a limit to the station's acceptance."""
     return sql.rows(_SECONDS_TO_ACCEPTED, [event_id])[0]
@@ -76,6 +83,11 @@ _COUNTS = """
 _REASONS = """
     SELECT state, reason, count(*) AS sessions FROM dr_events_participation
      WHERE event_id = %s AND reason <> '' GROUP BY state, reason ORDER BY 3 DESC, 1, 2
+"""
+
+_WAITING_FOR_EDRV = """
+    SELECT event_id, count(*) AS sessions FROM dr_events_participation
+     WHERE event_id = ANY(%s) AND state = 'unreachable' AND reason = ANY(%s) GROUP BY event_id
 """
 
 _SECONDS_TO_ACCEPTED = """

@@ -1,6 +1,6 @@
 """declare, amend, end, cancel: the one door for REST, admin and command line.
 
-Each is one transaction: the event, its audit row and the bell, or nothing.
+Each is one transaction: the event, its audit row, its notices and the bell, or nothing.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from chargers.problems import Problem
 from dr_events import declarations, lifecycle
 from dr_events.declarations import Declaration, Restore
 from dr_events.models import Event, EventInterval, EventTarget
+from dr_events.notices import telling
+from dr_events.notices.models import Kind
 from dr_events.tasks import steer_bell
 from dr_events.timeline import Step
 
@@ -123,6 +125,7 @@ def _create(
         subject_ids=[event.id],
         after=content_of(event),
     )
+    telling.tell_of_event(Kind.DECLARED, event.id, actor=actor, now=now)
     if starts_at + min(event.randomize_start, declarations.NO_TIME) <= now:
         lifecycle.activate(event.id, now=now)
         event.refresh_from_db()

@@ -4,8 +4,8 @@
         │                        └───────▶ cancelled
         └──────────────────────────────▶ cancelled
 
-Each is a conditional UPDATE with its audit row in one transaction; the row count settles the
-race, and who loses it gets IllegalTransition.
+Each is a conditional UPDATE with its audit row and its notices in one transaction; the row count
+settles the race, and who loses it gets IllegalTransition.
 """
 
 from __future__ import annotations
@@ -21,10 +21,19 @@ from django.db.models import F
 from chargers import audit
 from chargers.audit import Actor
 from dr_events.models import Event
+from dr_events.notices import telling
+from dr_events.notices.models import Kind
 
 log = structlog.get_logger(__name__)
 
 Status = Event.Status
+NOTICES = {
+    (Status.SCHEDULED, Status.ACTIVE): Kind.STARTED,
+    (Status.SCHEDULED, Status.CANCELLED): Kind.ENDED,
+    (Status.ACTIVE, Status.RESTORING): Kind.ENDED,
+    (Status.RESTORING, Status.COMPLETED): Kind.RESTORED,
+    (Status.RESTORING, Status.CANCELLED): Kind.RESTORED,
+}
 
 
 class IllegalTransition(Exception):
@@ -83,4 +92,5 @@ def _move(
             before={"status": before},
             after={"status": after},
         )
+        telling.tell_of_event(NOTICES[before, after], event_id, actor=actor, now=now)
     log.info(f"event.{after}", event_id=str(event_id), actor=actor.name)

@@ -315,6 +315,10 @@ class Participation(models.Model):
         null=True, help_text="Metered draw when the session came into the event."
     )
 
+    place = models.JSONField(
+        null=True, help_text="Its site and place in the grid as they were when it came in."
+    )
+
     wanted_unit = models.CharField(max_length=8, choices=UNITS, null=True)
     wanted_value = models.FloatField(null=True)
     wanted_at = models.DateTimeField(null=True)
@@ -519,3 +523,56 @@ class SiteCapacity(models.Model):
     def power_at(self, now: datetime) -> float:
         """What may be imported at that moment, W."""
         return self.safe_power_w if self.is_silent(now) else self.power_w
+
+
+class Export(models.Model):
+    """A report that is made in the background. Its file is kept in pieces here, since the process
+    that makes it and the one that sends it may share no disk."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting"
+        RUNNING = "running"
+        READY = "ready"
+        FAILED = "failed"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    event = models.ForeignKey(Event, models.PROTECT, related_name="exports")
+    format = models.CharField(max_length=10)
+    state = models.CharField(max_length=8, choices=State.choices, default=State.WAITING)
+    requested_by = models.CharField(max_length=150)
+    requested_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True)
+    size_bytes = models.BigIntegerField(null=True)
+    sha256 = models.CharField(max_length=64, blank=True)
+    trouble = models.CharField(max_length=300, blank=True, help_text="Why it failed.")
+
+    class Meta:
+        ordering = ("-requested_at", "id")
+        default_permissions = ("view",)
+        indexes: ClassVar = [
+            models.Index(
+                "requested_at",
+                condition=Q(state__in=("waiting", "running")),
+                name="export_unfinished",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.format} of {self.event.label}"
+
+
+class ExportPiece(models.Model):
+    """A megabyte of an export's file, in order; deleted after EXPORTS_KEPT_DAYS."""
+
+    export = models.ForeignKey(Export, models.CASCADE, related_name="pieces")
+    number = models.PositiveIntegerField()
+    content = models.BinaryField()
+
+    class Meta:
+        default_permissions = ()
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["export", "number"], name="export_piece_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"piece {self.number} of {self.export_id}"

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from chargers import inventory, news, sql, upkeep
 from chargers.models import Heartbeat
-from dr_events import fanout, judgement, scope
+from dr_events import fanout, scope
 from dr_events.models import Participation
 
 SWEPT = "sweep"
@@ -50,7 +50,6 @@ def reconcile_news(*, now: datetime) -> int:
     sql.lock_sessions(taken.session_ids)
     _update_memberships(taken.session_ids, now)
     fanout.plan_news(taken.session_ids, now=now)
-    judgement.refresh(taken.session_ids, now=now)
     fanout.restore(taken.session_ids)
     return taken.count
 

@@ -11,24 +11,32 @@ from __future__ import annotations
 
 import csv
 import io
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol
 from uuid import UUID
 
 import orjson
-from django.db import connection, transaction
+from django.db import connection
 
 from chargers import audit
 from chargers.audit import Actor
 from chargers.wording import spreadsheet_text
-from dr_events import figures, intake
+from dr_events import figures
+from dr_events.evidence import tables
+from dr_events.evidence.baselines import METER_BEFORE
+from dr_events.evidence.computation import Terms
+from dr_events.evidence.gathering import event_json, milliseconds, snapshot, terms_of
+from dr_events.evidence.production import Production, Progress
+from dr_events.evidence.tables import PERFORMANCE, Kind, Stream, Table
 from dr_events.models import Event
 
 CHUNK_ROWS = 1000
-TIMES = ("declared_at", "starts_at", "ends_at", "activated_at", "ended_at", "restored_at")
+PIECE_BYTES = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,61 +46,110 @@ class Column:
     name: str
     sql: str
     meaning: str
+    kind: Kind = Kind.TEXT
 
 
 COLUMNS = (
     Column("event", "event.id", "the gateway's id of the event"),
     Column("event_external_id", "event.external_id", "the declaring system's id of the event"),
-    Column("test", "event.test", "true for a drill"),
+    Column("test", "event.test", "true for a drill", Kind.BOOLEAN),
     Column("session", "session.external_id", "eDRV's id of the charging session"),
     Column("connector", "connector.external_id", "eDRV's id of the connector"),
     Column("chargestation", "station.external_id", "eDRV's id of the chargestation"),
     Column("site", "site.external_id", "eDRV's id of the location"),
-    Column("site_name", "site.name", ""),
-    Column("site_timezone", "site.timezone", "IANA name; all times in this report are UTC"),
-    Column("grid_zone", "site.grid_zone", ""),
-    Column("substation", "site.substation", ""),
-    Column("feeder", "site.feeder", ""),
+    Column("site_name", "COALESCE(part.place ->> 'site_name', site.name)", ""),
+    Column(
+        "site_timezone",
+        "COALESCE(part.place ->> 'timezone', site.timezone)",
+        "IANA name; all times in this report are UTC",
+    ),
+    Column("grid_zone", "COALESCE(part.place ->> 'grid_zone', site.grid_zone)", ""),
+    Column("substation", "COALESCE(part.place ->> 'substation', site.substation)", ""),
+    Column("feeder", "COALESCE(part.place ->> 'feeder', site.feeder)", ""),
     Column("state", "part.state", "where the participation stands, or how it ended"),
     Column("reason", "part.reason", "why it is not confirmed, or what is odd about it"),
-    Column("binding", "part.binding", "this event's limit is in force on the session now"),
-    Column("joined_at", "part.joined_at", "when the session came into the event"),
-    Column("joined_late", "part.joined_late", "the car plugged in while the event ran"),
-    Column("before_w", "part.before_w", "metered draw when it came in, W"),
+    Column(
+        "binding", "part.binding", "this event's limit is in force on the session now", Kind.BOOLEAN
+    ),
+    Column("joined_at", "part.joined_at", "when the session came into the event", Kind.TIME),
+    Column(
+        "joined_late", "part.joined_late", "the car plugged in while the event ran", Kind.BOOLEAN
+    ),
+    Column("before_w", "part.before_w", "metered draw when it came in, W", Kind.NUMBER),
     Column("wanted_unit", "part.wanted_unit", "power (W) or current (A per phase)"),
-    Column("wanted_value", "part.wanted_value", "the limit wanted last, over all events"),
-    Column("wanted_at", "part.wanted_at", "since when that limit was wanted"),
+    Column(
+        "wanted_value", "part.wanted_value", "the limit wanted last, over all events", Kind.NUMBER
+    ),
+    Column("wanted_at", "part.wanted_at", "since when that limit was wanted", Kind.TIME),
     Column("confirmed_unit", "part.confirmed_unit", "power (W) or current (A per phase)"),
-    Column("confirmed_value", "part.confirmed_value", "the limit the station accepted last"),
-    Column("attempts", "part.attempts", "requests sent to eDRV for this participation"),
-    Column("first_sent_at", "part.first_sent_at", "the first of them"),
-    Column("accepted_at", "part.accepted_at", "when the station accepted the wanted limit"),
+    Column(
+        "confirmed_value",
+        "part.confirmed_value",
+        "the limit the station accepted last",
+        Kind.NUMBER,
+    ),
+    Column(
+        "attempts", "part.attempts", "requests sent to eDRV for this participation", Kind.INTEGER
+    ),
+    Column("first_sent_at", "part.first_sent_at", "the first of them", Kind.TIME),
+    Column(
+        "accepted_at", "part.accepted_at", "when the station accepted the wanted limit", Kind.TIME
+    ),
     Column(
         "seconds_to_accepted",
         "CASE WHEN part.accepted_at >= part.wanted_at THEN"
         " round(EXTRACT(EPOCH FROM part.accepted_at - part.wanted_at), 3)::float8 END",
         "from wanting the limit to its acceptance, s",
+        Kind.NUMBER,
     ),
-    Column("complied_at", "part.complied_at", "first reading at or under the limit after that"),
+    Column(
+        "complied_at",
+        "part.complied_at",
+        "first reading at or under the limit after that",
+        Kind.TIME,
+    ),
     Column(
         "seconds_to_complied",
         "CASE WHEN part.complied_at >= part.wanted_at THEN"
         " round(EXTRACT(EPOCH FROM part.complied_at - part.wanted_at), 3)::float8 END",
         "from wanting the limit to that reading, s",
+        Kind.NUMBER,
     ),
-    Column("metered_w", "metered.power_w", "latest metered draw while in the event, W"),
-    Column("metered_at", "metered.metered_at", "when that was metered"),
-    Column("session_started_at", "session.started_at", ""),
-    Column("session_ended_at", "session.ended_at", ""),
-    Column("released_at", "part.released_at", "when the event let go of the session"),
-    Column("restored_at", "part.restored_at", "since when the absence of its limit is proven"),
+    Column(
+        "metered_w", "metered.power_w", "latest metered draw while in the event, W", Kind.NUMBER
+    ),
+    Column("metered_at", "metered.metered_at", "when that was metered", Kind.TIME),
+    Column("session_started_at", "session.started_at", "", Kind.TIME),
+    Column("session_ended_at", "session.ended_at", "", Kind.TIME),
+    Column("released_at", "part.released_at", "when the event let go of the session", Kind.TIME),
+    Column(
+        "restored_at",
+        "part.restored_at",
+        "since when the absence of its limit is proven",
+        Kind.TIME,
+    ),
 )
 
 NAMES = [column.name for column in COLUMNS]
+# What every format but CSV adds to each participation: how it did against its baseline.
+FIGURES = [column for column in PERFORMANCE.columns if column.name not in NAMES]
+FIGURE_NAMES = [column.name for column in FIGURES]
+REPORT = Table(
+    "report",
+    "Each participation: what is on record, and its figures.",
+    False,
+    (*(tables.Column(one.name, one.kind, one.meaning) for one in COLUMNS), *FIGURES),
+)
 
 
 def export(event: Event, format_: str, *, actor: Actor, now: datetime) -> Iterator[bytes]:
     """The report of an event in one of FORMATS, piece by piece. Who took it is on record."""
+    note_export(event, format_, actor=actor, now=now)
+    return FORMATS[format_].write(Order(event, actor, now))
+
+
+def note_export(event: Event, format_: str, *, actor: Actor, now: datetime) -> None:
+    """Put on record who took a report."""
     audit.record(
         actor,
         "report.exported",
@@ -101,21 +158,32 @@ def export(event: Event, format_: str, *, actor: Actor, now: datetime) -> Iterat
         subject_ids=[event.id],
         after={"format": format_},
     )
-    return FORMATS[format_].write(event)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One report that was asked for: of which event, by whom, as of when. `progress` is told the
+    number of participations done."""
+
+    event: Event
+    actor: Actor
+    now: datetime
+    progress: Progress = lambda _: None
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """`write` yields the report of an event piece by piece."""
+    """`write` yields the report piece by piece; its file name ends in `suffix`."""
 
     content_type: str
-    write: Callable[[Event], Iterator[bytes]]
+    write: Callable[[Order], Iterator[bytes]]
+    suffix: str
 
 
-def _write_csv(event: Event) -> Iterator[bytes]:
+def _write_csv(order: Order) -> Iterator[bytes]:
     yield _csv_lines([NAMES])
-    with _snapshot():
-        for rows in _rows(event.id):
+    with snapshot():
+        for rows in _rows(order.event.id):
             yield _csv_lines([_csv_cells(row) for row in rows])
 
 
@@ -131,73 +199,69 @@ def _csv_cells(row: Sequence[Any]) -> list[Any]:
 
 def _csv_cell(value: Any) -> Any:
     if isinstance(value, datetime):
-        return _utc(value)
+        return milliseconds(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     return spreadsheet_text(value) if isinstance(value, str) else value
 
 
-def _write_json(event: Event) -> Iterator[bytes]:
-    with _snapshot():
-        yield orjson.dumps(_head(event))[:-1] + b',"participations":['
+def _write_json(order: Order) -> Iterator[bytes]:
+    """Every participation with its figures; then those of the event."""
+    with snapshot():
+        order.event.refresh_from_db()
+        terms = terms_of(order.event, now=order.now)
+        yield orjson.dumps(_head(order.event))[:-1] + b',"participations":['
+        rest: dict[str, list[Any]] = {"summary": [], "sites": [], "load": []}
         separator = b""
-        for rows in _rows(event.id):
-            objects = [_json(dict(zip(NAMES, row, strict=True))) for row in rows]
-            yield separator + b",".join(objects)
-            separator = b","
-        yield b"]}"
+        # The sites' own history is for the package: it takes its time.
+        for table, row in _stream(order, replace(terms, methods=()), intervals=False):
+            if table is REPORT:
+                yield separator + _json(row._asdict())
+                separator = b","
+            elif table.name in rest:
+                rest[table.name].append(row)
+        yield b'],"performance":' + _json(_performance(terms, rest)) + b"}"
 
 
-def _head(event: Event) -> dict[str, Any]:
+def _performance(terms: Terms, rows: dict[str, list[Any]]) -> dict[str, Any]:
+    """The event's figures, by site and over time."""
+    is_good = METER_BEFORE.id in terms.settlement_grade
     return {
-        "event": {
-            "id": str(event.id),
-            "external_id": event.external_id,
-            "name": event.name,
-            "reason": event.reason,
-            "test": event.test,
-            "priority": event.priority,
-            "status": event.status,
-            **_terms(event),
-            "targets": [
-                {"type": type_, "value": value or None}
-                for type_, value in event.targets.values_list("type", "value")
-            ],
-            "declared_by": event.declared_by,
-            **{name: _utc(time) if (time := getattr(event, name)) else None for name in TIMES},
-        },
-        "generated_at": _utc(datetime.now(UTC)),
-        "counts": figures.counts_of([event.id])[event.id].as_json(),
-        "reasons": figures.reasons_of(event.id),
-        "seconds_to_accepted": figures.seconds_to_accepted(event.id),
-        "fields": {column.name: column.meaning for column in COLUMNS if column.meaning},
+        "interval_minutes": terms.interval_minutes,
+        "method": METER_BEFORE.as_json(is_settlement_grade=is_good),
+        "summary": {row.figure: {"value": row.value, "unit": row.unit} for row in rows["summary"]},
+        "sites": [row._asdict() for row in rows["sites"]],
+        "load": [row._asdict() for row in rows["load"]],
     }
 
 
-def _terms(event: Event) -> dict[str, Any]:
-    """What was ordered, and what it was counted from."""
-    content = intake.content_of(event)
-    names = ("limit", "intervals", "below_minimum", "randomize_start_s", "restore")
-    return {**{name: content[name] for name in names}, "reference": event.reference}
+def _stream(order: Order, terms: Terms, *, intervals: bool) -> Iterator[tuple[Table, Any]]:
+    """All rows of the evidence and, after each of `performance`, the report's own row of that
+    participation with its figures. Both come in the order of participations."""
+    facts = (row for rows in _rows(order.event.id) for row in rows)
+    production = Production(order.event, terms, order.progress)
+    for table, row in production.rows(intervals=intervals):
+        yield table, row
+        if table is PERFORMANCE:
+            figures_ = (getattr(row, name) for name in FIGURE_NAMES)
+            yield REPORT, REPORT.row(*next(facts), *figures_)
+
+
+def _head(event: Event) -> dict[str, Any]:
+    meanings = {column.name: column.meaning for column in COLUMNS if column.meaning}
+    meanings |= {column.name: column.meaning for column in FIGURES}
+    return {
+        "event": event_json(event),
+        "generated_at": milliseconds(datetime.now(UTC)),
+        "counts": figures.counts_of([event.id])[event.id].as_json(),
+        "reasons": figures.reasons_of(event.id),
+        "seconds_to_accepted": figures.seconds_to_accepted(event.id),
+        "fields": meanings,
+    }
 
 
 def _json(row: dict[str, Any]) -> bytes:
     return orjson.dumps(row, default=str, option=orjson.OPT_UTC_Z)
-
-
-def _utc(time: datetime) -> str:
-    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-@contextmanager
-def _snapshot() -> Iterator[None]:
-    """Everything read inside is of one moment."""
-    is_outermost = not connection.in_atomic_block
-    with transaction.atomic():
-        if is_outermost:
-            with connection.cursor() as cursor:
-                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        yield
 
 
 def _rows(event_id: UUID) -> Iterator[Sequence[Sequence[Any]]]:
@@ -224,7 +288,45 @@ _ROWS = f"""
      WHERE part.event_id = %s ORDER BY part.id
 """
 
+
+class Build(Protocol):
+    """Writes a file from the rows of the evidence."""
+
+    def __call__(
+        self, target: Path, stream: Stream, *, event: dict[str, Any], terms: Terms, by: str
+    ) -> None: ...
+
+
+def _built_by(module: str, *, intervals: bool) -> Callable[[Order], Iterator[bytes]]:
+    """A format that is built as a whole, on disk, by a module of the evidence, and then sent. It
+    is imported when it is needed: some libraries are slow to load. `intervals`: it has them."""
+
+    def write(order: Order) -> Iterator[bytes]:
+        build: Build = import_module(f"dr_events.evidence.{module}").write
+        with tempfile.NamedTemporaryFile(prefix="report-") as file:
+            with snapshot():
+                order.event.refresh_from_db()
+                terms = terms_of(order.event, now=order.now)
+                stream = _stream(order, terms, intervals=intervals)
+                told = event_json(order.event)
+                build(Path(file.name), stream, event=told, terms=terms, by=order.actor.name)
+            while piece := file.read(PIECE_BYTES):
+                yield piece
+
+    return write
+
+
 FORMATS = {
-    "json": Format("application/json", _write_json),
-    "csv": Format("text/csv; charset=utf-8", _write_csv),
+    "json": Format("application/json", _write_json, "json"),
+    "csv": Format("text/csv; charset=utf-8", _write_csv, "csv"),
+    "xlsx": Format(
+        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+        _built_by("xlsx", intervals=True),
+        "xlsx",
+    ),
+    "pdf": Format("application/pdf", _built_by("pdf", intervals=False), "pdf"),
+    "parquet": Format(
+        "application/vnd.apache.parquet", _built_by("parquet", intervals=False), "parquet"
+    ),
+    "package": Format("application/zip", _built_by("package", intervals=True), "zip"),
 }

@@ -6,16 +6,18 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.urls import reverse
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from chargers.electricity import Limit
 from chargers.models import UNITS, ChargeStation, Connector, Session, Site
+from dr_events import exports
 from dr_events.amounts import Amount
 from dr_events.fields import Instant, SignedDuration
 from dr_events.figures import Counts
-from dr_events.models import Event, EventTarget, OptOut, Participation, SiteCapacity
+from dr_events.models import Event, EventTarget, Export, OptOut, Participation, SiteCapacity
 
 
 class LimitRepresentation(serializers.Serializer[Any]):
@@ -440,6 +442,51 @@ class OptOutRepresentation(serializers.ModelSerializer[OptOut]):
             "declared_at",
             "withdrawn_at",
         )
+
+
+class ProgressRepresentation(serializers.Serializer[Any]):
+    """Participations."""
+
+    done = serializers.IntegerField(min_value=0)
+    total = serializers.IntegerField(min_value=0)
+
+
+class ExportRepresentation(serializers.ModelSerializer[Export]):
+    """A report that is made in the background."""
+
+    event = serializers.UUIDField(source="event_id")
+    format = serializers.CharField()
+    requested_at = Instant()
+    finished_at = Instant(allow_null=True)
+    progress = serializers.SerializerMethodField()
+    file = serializers.SerializerMethodField(help_text="Where it is; null until it is ready.")
+    sha256 = serializers.CharField(help_text="Of the file; empty until it is ready.")
+
+    class Meta:
+        model = Export
+        fields = (
+            "id",
+            "event",
+            "format",
+            "state",
+            "progress",
+            "requested_by",
+            "requested_at",
+            "finished_at",
+            "size_bytes",
+            "sha256",
+            "trouble",
+            "file",
+        )
+
+    @extend_schema_field(ProgressRepresentation)
+    def get_progress(self, export: Export) -> dict[str, int]:
+        done, total = exports.progress_of(export)
+        return {"done": done, "total": total}
+
+    def get_file(self, export: Export) -> str | None:
+        is_ready = export.state == Export.State.READY
+        return reverse("export-file", args=[export.pk]) if is_ready else None
 
 
 class CapacityRepresentation(serializers.ModelSerializer[SiteCapacity]):

@@ -8,7 +8,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from chargers.doorbell import Bell
-from dr_events import curve, reconciliation
+from dr_events import curve, exports, pruning, reconciliation
 
 
 @shared_task
@@ -20,7 +20,14 @@ def sweep() -> None:
 @shared_task
 def steer() -> None:
     """An event was declared, amended or ended, or there is news of sessions."""
+    steer_bell.answer()
     reconciliation.steer(now=timezone.now())
+
+
+@shared_task
+def prune() -> None:
+    """Delete meter readings that are old and no event's evidence."""
+    pruning.prune_readings(now=timezone.now())
 
 
 @shared_task
@@ -29,9 +36,16 @@ def sample_curves() -> None:
     curve.sample(now=timezone.now())
 
 
+@shared_task
+def make_exports() -> None:
+    """Make the reports that were asked for in the background."""
+    exports.make_due(now=timezone.now())
+
+
 steer_bell = Bell(steer)
+export_bell = Bell(make_exports)
 # News comes in batches, and the sweep is never more than a second away.
-news_bell = Bell(steer, quiet_s=0.1)
+news_bell = Bell(steer, quiet_s=0.25)
 
 
 def on_news(**_: Any) -> None:

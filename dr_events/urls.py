@@ -19,5 +19,7 @@ urlpatterns = [
         api.OptOutViewSet.as_view({"delete": "destroy"}),
     ),
     path("events/<uuid:event_id>/participations/", api.ParticipationList.as_view()),
+    path("exports/<uuid:pk>/", api.ExportView.as_view(), name="export"),
+    path("exports/<uuid:pk>/file/", api.ExportFile.as_view(), name="export-file"),
     path("", include(router.urls)),
 ]

@@ -6,14 +6,18 @@ from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 from django import forms
-from django.contrib import admin
+from django.conf import settings
+from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
+from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
+from django.urls import path, reverse
 from django.utils import timezone
+from django.utils.html import format_html
 from django.views.decorators.cache import never_cache
 from oauth2_provider import models as oauth2
 from oauth2_provider.generators import generate_client_secret
@@ -23,14 +27,25 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminTextInputWidget
 
 from chargers import audit
-from chargers.admin.parts import actor_of, column, moment_column, yes_no_column
+from chargers.admin.parts import (
+    actor_of,
+    anchor,
+    change_url,
+    column,
+    moment_column,
+    yes_no_column,
+)
 from chargers.wording import GAP
 from gateway import overview, roles
+from gateway.login import second_factor
 from gateway.models import ApiClient
 
 SECRET_PAGE = "admin/gateway/apiclient/secret.html"
 
+RESET_PAGE = "admin/login/reset.html"
+
 admin.site.index_template = overview.TEMPLATE
+admin.site.login_template = "admin/login/login.html"
 admin.site.empty_value_display = GAP
 
 admin.site.unregister(User)
@@ -73,6 +88,16 @@ def record(request: HttpRequest, verb: str, things: Sequence[Model], message: An
     )
 
 
+def _second_factor(user: User) -> str:
+    if not second_factor.is_enrolled(user):
+        return "none yet"
+    address = reverse("admin:auth_user_second_factor", args=[user.pk])
+    return format_html("set up &nbsp;{}", anchor(address, "reset it"))
+
+
+second_factor_column = column("second_factor", "second factor", _second_factor)
+
+
 @admin.register(User)
 class UserAdmin(Audited, DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]
     """People. Only a superuser makes or touches superusers: whoever may change users could
@@ -93,7 +118,7 @@ class UserAdmin(Audited, DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]
     )
     list_filter = ("is_active", "groups")
     fieldsets: ClassVar[Any] = (
-        (None, {"fields": ("username", "password")}),
+        (None, {"fields": ("username", "password", second_factor_column)}),
         ("Person", {"fields": ("first_name", "last_name", "email")}),
         ("What they may do", {"fields": ("is_active", "is_staff", "is_superuser", "groups")}),
     )
@@ -123,8 +148,9 @@ class UserAdmin(Audited, DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]
         kwargs["widget"] = UnfoldAdminCheckboxSelectMultipleWidget()
         return super().formfield_for_manytomany(db_field, request, **kwargs)
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        return () if request.user.is_superuser else ("is_superuser",)
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[Any, ...]:
+        shown = (second_factor_column,) if obj else ()
+        return shown if request.user.is_superuser else (*shown, "is_superuser")
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return self._may_touch(request, obj) and super().has_change_permission(request, obj)
@@ -134,6 +160,32 @@ class UserAdmin(Audited, DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]
 
     def _may_touch(self, request: HttpRequest, user: Any) -> bool:
         return bool(user is None or not user.is_superuser or request.user.is_superuser)
+
+    def get_urls(self) -> list[Any]:
+        reset = self.admin_site.admin_view(self.reset_view)
+        return [
+            path("<int:pk>/second-factor/", reset, name="auth_user_second_factor"),
+            *super().get_urls(),
+        ]
+
+    def reset_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Take somebody's second factor away, who has lost it."""
+        person = self.get_object(request, str(pk))
+        if person is None or not self.has_change_permission(request, person):
+            raise PermissionDenied
+        if request.method == "POST":
+            second_factor.reset(person, actor=actor_of(request), now=timezone.now())
+            messages.success(request, f"{person.get_username()} has no second factor now.")
+            return HttpResponseRedirect(change_url(person))
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"Reset the second factor of {person.get_username()}",
+            "opts": self.opts,
+            "person": person,
+            "back": change_url(person),
+            "required": settings.SECOND_FACTOR_REQUIRED,
+        }
+        return TemplateResponse(request, RESET_PAGE, context)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         if not change:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import structlog
 from django.db import DataError
 from django.http import HttpRequest, HttpResponse
 from django.utils.decorators import method_decorator
@@ -20,6 +21,8 @@ from rest_framework.request import Request
 
 from chargers.problems import Problem
 from gateway.throttling import seconds_to_wait
+
+log = structlog.get_logger(__name__)
 
 
 class BearerToken(OAuth2Authentication):
@@ -91,4 +94,6 @@ class ThrottledTokenView(TokenView):
             response: HttpResponse = super().dispatch(request, *args, **kwargs)
         except DataError as error:
             raise Problem(400, "unreadable", "No client's id or secret looks like that.") from error
+        if response.status_code == 401:
+            log.warning("token.refused")
         return response

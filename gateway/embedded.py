@@ -23,6 +23,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 if TYPE_CHECKING:
     from gateway.processes import Program
@@ -36,6 +37,7 @@ COMMANDS_WITH_DATABASE = {
     "changepassword",
     "cleartokens",
     "create_api_client",
+    "create_app_role",
     "createsuperuser",
     "dbshell",
     "declare_event",
@@ -57,13 +59,24 @@ class EmbeddedServerFailed(RuntimeError):
 def secret_key(data_dir: Path) -> str:
     """The key kept in `DATA_DIR/secret_key`, made on first use: for one machine without a
     SECRET_KEY of its own."""
-    path = data_dir / "secret_key"
+    return _kept(data_dir, "secret_key", secrets.token_urlsafe(64))
+
+
+def signing_keys(data_dir: Path) -> dict[str, str]:
+    """The same for signing evidence: a key by its id, 32 random bytes in hex."""
+    new = f"local-{secrets.token_hex(4)}:{secrets.token_hex(32)}"
+    key_id, _, key = _kept(data_dir, "signing_key", new).partition(":")
+    return {key_id: key}
+
+
+def _kept(data_dir: Path, name: str, new: str) -> str:
+    path = data_dir / name
     with contextlib.suppress(FileNotFoundError):
         return path.read_text()
     data_dir.mkdir(parents=True, exist_ok=True)
     # Readable by its owner only, and never seen empty by another process.
     with tempfile.NamedTemporaryFile("w", dir=data_dir) as file:
-        file.write(secrets.token_urlsafe(64))
+        file.write(new)
         file.flush()
         with contextlib.suppress(FileExistsError):
             os.link(file.name, path)
@@ -88,6 +101,11 @@ def database_settings(data_dir: Path) -> dict[str, Any]:
         "USER": "postgres",
         "HOST": str(socket_dir(data_dir)),
     }
+
+
+def app_database_url(data_dir: Path, role: str) -> str:
+    """The embedded PostgreSQL as a DATABASE_URL, for a role that owns nothing."""
+    return f"postgres://{role}@/postgres?{urlencode({'host': str(socket_dir(data_dir))})}"
 
 
 def redis_url(data_dir: Path) -> str:

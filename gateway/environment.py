@@ -19,6 +19,10 @@ from django.core.exceptions import ImproperlyConfigured
 
 YES = ("1", "true", "yes", "on", "y", "ok")
 NO = ("0", "false", "no", "off", "n")
+MAIL_SCHEMES = ("smtp", "smtp+tls", "smtp+ssl")
+NO_MAIL = "dummymail://"
+KEY_ID = re.compile(r"[\w.-]{1,40}")
+KEY = re.compile(r"[0-9a-f]{64}")
 RATE = re.compile(r"[1-9]\d*/(s|sec|second|m|min|minute|h|hour|d|day)")
 
 
@@ -69,6 +73,18 @@ class Environment:
         said = [word for part in self.text(name).split(",") if (word := part.strip())]
         return said or list(default)
 
+    def mapping(self, name: str, *, values: Sequence[str]) -> dict[str, str]:
+        """Pairs such as a=b, separated by commas; each value one of `values`."""
+        found = {}
+        for word in self.words(name):
+            key, _, value = (part.strip() for part in word.rpartition("="))
+            if not key or value not in values:
+                raise BadVariable(
+                    name, f"{word!r} does not end in = and one of {', '.join(values)}"
+                )
+            found[key] = value
+        return found
+
     def choice(self, name: str, choices: Sequence[str]) -> str:
         """One of `choices`; unset, the first."""
         said = self.text(name, choices[0]).lower()
@@ -99,6 +115,23 @@ class Environment:
             raise BadVariable(name, f"is no address in {' or '.join(f'{s}://' for s in schemes)}")
         return said
 
+    def several(
+        self, name: str, choices: Sequence[str], *, unset: Sequence[str] | None = None
+    ) -> tuple[str, ...]:
+        """Some of `choices`, separated by commas; unset, all of them unless told otherwise."""
+        said = self.words(name, choices if unset is None else unset)
+        for word in said:
+            if word not in choices:
+                raise BadVariable(name, f"{word!r} is none of {', '.join(choices)}")
+        return tuple(said)
+
+    def keys(self, name: str) -> dict[str, str]:
+        """`id:64 hex digits`, separated by commas, as a dict in this order."""
+        found = dict(word.partition(":")[::2] for word in self.words(name))
+        if not all(KEY_ID.fullmatch(id_) and KEY.fullmatch(key) for id_, key in found.items()):
+            raise BadVariable(name, "is not id:key, with a key of 64 hexadecimal digits")
+        return found
+
     def database(self, name: str) -> dict[str, Any] | None:
         """Django's settings of a PostgreSQL; None where it is unset."""
         said = self.address(name, schemes=("postgres", "postgresql"))
@@ -108,6 +141,13 @@ class Environment:
         if not found["NAME"]:
             raise BadVariable(name, "names no database: postgres://user:password@host:5432/name")
         return found
+
+    def mail_server(self, name: str) -> dict[str, Any]:
+        """Django's settings of a mail server; those of none where it is unset."""
+        said = self.text(name)
+        if said and not _is_address(said, MAIL_SCHEMES):
+            raise BadVariable(name, "is no address such as smtp+tls://user:password@host:587")
+        return {**environ.Env.email_url_config(said or NO_MAIL)}
 
 
 def _is_address(said: str, schemes: Sequence[str]) -> bool:

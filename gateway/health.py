@@ -19,7 +19,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from chargers import counters, inbox, pace
+from chargers import counters, inbox, inventory, pace
 from chargers.models import Command, Heartbeat
 from dr_events.reconciliation import OUTAGE_S, SWEPT
 
@@ -95,6 +95,9 @@ def _sweep(now: datetime) -> Check:
 
 
 def _oldest_due(now: datetime) -> Check:
+    if pace.in_trouble():
+        # One outage is one alarm: what waits for eDRV is counted there.
+        return Check(True, "commands wait for eDRV: see edrv", essential=False)
     due = Command.due(now=now).order_by("next_attempt_at")
     oldest = due.values_list("next_attempt_at", flat=True).first()
     overdue_s = (now - oldest).total_seconds() if oldest else 0.0
@@ -122,6 +125,10 @@ def _edrv(now: datetime) -> Check:
     if not settings.EDRV_API_KEY:
         return Check(False, "no EDRV_API_KEY is set", essential=False)
     if trouble is None:
-        return Check(True, "answers", essential=False)
+        answered = Heartbeat.objects.filter(name__in=(pace.OK, inventory.SYNCED)).exists()
+        detail = "answers" if answered else "the fleet has not been read yet"
+        return Check(answered, detail, essential=False)
+    waiting = pace.commands_waiting(now=now)
+    detail = f"{trouble.detail}; {waiting:,} commands wait for it" if waiting else trouble.detail
     lasting_s = (now - trouble.at).total_seconds()
-    return Check(False, trouble.detail, essential=False, seconds=round(lasting_s, 1))
+    return Check(False, detail, essential=False, seconds=round(lasting_s, 1))

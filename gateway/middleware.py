@@ -1,4 +1,5 @@
-"""What every request passes through: its context for the logs, its errors, its size."""
+"""What every request passes through: its context for the logs, its errors, its size, and what a
+browser may do with the answer."""
 
 from __future__ import annotations
 
@@ -7,13 +8,68 @@ from collections.abc import Callable
 import structlog
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 
 from chargers.problems import Problem
+from chargers.webhooks import receive
 from gateway import problems
 
 log = structlog.get_logger(__name__)
 
+API_DOCS = "/api/v1/docs/"
+
 Handler = Callable[[HttpRequest], HttpResponse]
+
+
+class ContentPolicy:
+    """What a browser may do with an answer, whatever got into it (Content Security Policy Level
+    3, Permissions Policy).
+
+    No page has a script of its own inside: scripts come from /static/ alone. The admin's library
+    of widgets (Alpine.js) makes its attributes into functions, which is `unsafe-eval`; styles
+    stand inside pages everywhere. What is for machines may do nothing at all.
+    """
+
+    def __init__(self, get_response: Handler) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self._get_response(request)
+        response.headers["Content-Security-Policy"] = _policy_for(request)
+        response.headers["Permissions-Policy"] = NO_DEVICES
+        return response
+
+
+PAGE = {
+    "default-src": "'none'",
+    "script-src": "'self'",
+    "style-src": "'self' 'unsafe-inline'",
+    "img-src": "'self' data:",
+    "font-src": "'self'",
+    "connect-src": "'self'",
+    "form-action": "'self'",
+    "base-uri": "'none'",
+    "frame-ancestors": "'none'",
+}
+ADMIN = {**PAGE, "script-src": "'self' 'unsafe-eval'"}
+DATA = dict.fromkeys(("default-src", "form-action", "base-uri", "frame-ancestors"), "'none'")
+NO_DEVICES = ", ".join(
+    f"{feature}=()"
+    for feature in (
+        "accelerometer", "browsing-topics", "camera", "display-capture", "geolocation",
+        "gyroscope", "magnetometer", "microphone", "midi", "payment", "publickey-credentials-get",
+        "screen-wake-lock", "serial", "usb", "xr-spatial-tracking",
+    )
+)  # fmt: skip
+
+
+def _policy_for(request: HttpRequest) -> str:
+    policy = DATA
+    if request.path.startswith(API_DOCS):
+        policy = PAGE
+    elif not problems.is_for_machines(request):
+        policy = ADMIN
+    return "; ".join(f"{name} {sources}" for name, sources in policy.items())
 
 
 class RequestContext:
@@ -36,15 +92,34 @@ class RequestContext:
         return response
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        problem = problems.problem_of(error)
-        if not problems.is_for_machines(request):
-            return None
-        if problem is not None:
-            return problems.as_response(problem)
-        reference = problems.new_reference()
-        log.exception("request.failed", reference=reference)
-        failure = Problem(500, "internal", "The gateway failed; its log has the reference.")
-        return problems.as_response(failure, reference=reference)
+        return _answer_to(error) if problems.is_for_machines(request) else None
+
+
+def _answer_to(error: Exception) -> HttpResponse:
+    problem = problems.problem_of(error)
+    if problem is not None:
+        return problems.as_response(problem)
+    reference = problems.new_reference()
+    log.exception("request.failed", reference=reference)
+    failure = Problem(500, "internal", "The gateway failed; its log has the reference.")
+    return problems.as_response(failure, reference=reference)
+
+
+class WebhookLane:
+    """Takes webhooks past everything that is for browsers: cookies, log-ins, forms, static files.
+    They come by the thousand, and are proven by their signature alone."""
+
+    def __init__(self, get_response: Handler) -> None:
+        self._get_response = get_response
+        self._path = reverse("edrv-webhooks")
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.path_info != self._path:
+            return self._get_response(request)
+        try:
+            return receive(request)
+        except Exception as error:  # noqa: BLE001
+            return _answer_to(error)
 
 
 def _is_djangos_page(request: HttpRequest, response: HttpResponse) -> bool:

@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 
 from chargers.wording import clock_text, time_text
+from gateway.login import passing
 
 # title, url name of the admin, Material symbol (shipped with unfold), permission
 Entry = tuple[str, str, str, str]
@@ -31,13 +32,21 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
                 "rule",
                 "dr_events.view_participation",
             ),
+            ("Troubles", "notices_trouble_changelist", "warning", "notices.view_trouble"),
             ("Proposals", "dr_events_proposal_changelist", "approval", "dr_events.view_proposal"),
             ("Opt-outs", "dr_events_optout_changelist", "block", "dr_events.view_optout"),
+            ("Exports", "dr_events_export_changelist", "download", "dr_events.view_export"),
             (
                 "Site capacities",
                 "dr_events_sitecapacity_changelist",
                 "solar_power",
                 "dr_events.view_sitecapacity",
+            ),
+            (
+                "Notifications",
+                "notices_subscription_changelist",
+                "notifications",
+                "notices.view_subscription",
             ),
         ),
     ),
@@ -72,6 +81,7 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
                 "speed",
                 "chargers.view_meterreading",
             ),
+            ("Notices sent", "notices_delivery_changelist", "mail", "notices.view_delivery"),
             ("Audit", "chargers_auditentry_changelist", "history", "chargers.view_auditentry"),
             (
                 "Heartbeats",
@@ -87,6 +97,7 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             ("Users", "auth_user_changelist", "person", "auth.view_user"),
             ("Groups", "auth_group_changelist", "group", "auth.view_group"),
             ("API clients", "gateway_apiclient_changelist", "key", "gateway.view_apiclient"),
+            ("Log-ins", "login_login_changelist", "login", "login.view_login"),
         ),
     ),
 )
@@ -122,6 +133,13 @@ def favicon(request: HttpRequest) -> str:
         "data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 64 64'>"
         "<path fill='%239810fa' d='M36 2 12 36h16l-6 26 30-38H34z'/></svg>"
     )
+
+
+def account(request: HttpRequest) -> list[dict[str, Any]]:
+    """For UNFOLD: what each person finds under their own name."""
+    if request.session.get(passing.PASSED) == passing.SSO:
+        return []
+    return [{"title": "Second factor", "link": reverse("login:enrol")}]
 
 
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:

@@ -94,3 +94,55 @@ def add_problem_schema(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     _say_null(result)
     result.setdefault("components", {}).setdefault("schemas", {})["Problem"] = PROBLEM
     return result
+
+
+# What answers, where in it the id stands, and below which address the calls are that take it.
+LINKS = (
+    ("EventDetail", "$response.body#/id", "/api/v1/events/{"),
+    ("PaginatedEventRepresentationList", "$response.body#/results/0/id", "/api/v1/events/{"),
+    ("PaginatedSiteRepresentationList", "$response.body#/results/0/external_id",
+     "/api/v1/sites/{"),
+    ("PaginatedChargeStationRepresentationList", "$response.body#/results/0/external_id",
+     "/api/v1/chargestations/{"),
+    ("PaginatedSessionRepresentationList", "$response.body#/results/0/external_id",
+     "/api/v1/sessions/{"),
+    ("OptOutRepresentation", "$response.body#/id",
+     "/api/v1/events/{event_id}/opt_outs/{"),
+)  # fmt: skip
+
+
+def add_links(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """A postprocessing hook of drf-spectacular: from what was answered to what can be done with
+    it, as links of OpenAPI."""
+    for path, calls in result["paths"].items():
+        for call in calls.values():
+            for status, response in call["responses"].items():
+                if status.startswith("2") and (links := _links_from(response, path, result)):
+                    response["links"] = links
+    return result
+
+
+def _links_from(response: dict[str, Any], path: str, result: dict[str, Any]) -> dict[str, Any]:
+    answered = _component_of(response)
+    return {
+        call["operationId"]: {
+            "operationId": call["operationId"],
+            "parameters": _parameters(call, place, path),
+        }
+        for component, place, below in LINKS
+        if component == answered
+        for target, calls in result["paths"].items()
+        if target.startswith(below) and target.count("{") == below.count("{")
+        for call in calls.values()
+    }
+
+
+def _component_of(response: dict[str, Any]) -> str:
+    schema = response.get("content", {}).get("application/json", {}).get("schema", {})
+    return str(schema.get("$ref", "")).rpartition("/")[2]
+
+
+def _parameters(call: dict[str, Any], place: str, path: str) -> dict[str, str]:
+    """Of the target's ids the last stands in the answer; those before it were asked for."""
+    names = [each["name"] for each in call["parameters"] if each["in"] == "path"]
+    return {**{name: f"$request.path.{name}" for name in names[:-1]}, names[-1]: place}

@@ -62,6 +62,7 @@ def events_now() -> list[dict[str, Any]]:
     )
     events = sorted(found.order_by("starts_at")[:MOST_EVENTS], key=_urgency)
     counts = figures.counts_of(event.pk for event in events)
+    waiting = figures.waiting_for_edrv(event.pk for event in events)
     now = timezone.now()
     return [
         {
@@ -74,7 +75,10 @@ def events_now() -> list[dict[str, Any]]:
             "counts": counts[event.pk],
             "progress": progress_text(counts[event.pk]),
             "bar": bar_of(counts[event.pk]),
-            "trouble": counts[event.pk].failed + counts[event.pk].unreachable,
+            "trouble": counts[event.pk].failed
+            + counts[event.pk].unreachable
+            - waiting.get(event.pk, 0),
+            "waiting": waiting.get(event.pk, 0),
         }
         for event in events
     ]

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
+import psycopg
 import structlog
 from django.core.exceptions import (
     BadRequest,
@@ -17,7 +18,7 @@ from django.core.exceptions import (
     RequestDataTooBig,
     SuspiciousOperation,
 )
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, InternalError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
 from django.http.multipartparser import MultiPartParserError
 from rest_framework import exceptions
@@ -81,7 +82,7 @@ def problem_of(error: Exception) -> Problem | None:
             return Problem(413, "too_large", "The body is too large.", field="body")
         case SuspiciousOperation() | BadRequest() | MultiPartParserError() | UnreadablePostError():
             return Problem(400, "bad_request", "The request cannot be read.")
-        case OperationalError() | InterfaceError():
+        case OperationalError() | InterfaceError() | InternalError() if _is_away(error):
             log.error("database.away", error=type(error).__name__)
             return Problem(
                 503, "unavailable", "The database is away; nothing was changed.",
@@ -89,6 +90,13 @@ def problem_of(error: Exception) -> Problem | None:
             )  # fmt: skip
         case _:
             return None
+
+
+def _is_away(error: Exception) -> bool:
+    """A database that can only be read, as after a failover, is as good as away."""
+    if not isinstance(error, InternalError):
+        return True
+    return isinstance(error.__cause__, psycopg.errors.ReadOnlySqlTransaction)
 
 
 def _headers(problem: Problem, error: Exception) -> dict[str, str]:

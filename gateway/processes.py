@@ -14,6 +14,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from typing import Self
 PR_SET_PDEATHSIG = 1
 MAX_LOG_BYTES = 50_000_000
 MAX_RESTART_DELAY_S = 5.0
+PARENT_LOOK_S = 0.2
 
 
 class ProgramFailed(RuntimeError):
@@ -33,7 +35,12 @@ class ProgramFailed(RuntimeError):
 class Program:
     """One program to run: what, with which environment beside the supervisor's own, as whom, how
     it is asked to stop, and how to tell that it is ready. A server is stopped only after every
-    program that may still be talking to it."""
+    program that may still be talking to it.
+
+    death_signal: what the kernel sends it when the supervisor is killed; stop_signal where there
+    is none of its own. Then its servers go at the same moment, so who would wait for them to
+    finish its work is better killed.
+    """
 
     name: str
     argv: Sequence[str]
@@ -41,9 +48,10 @@ class Program:
     user: str | None = None
     is_server: bool = False
     stop_signal: signal.Signals = signal.SIGTERM
+    death_signal: signal.Signals | None = None
     stop_timeout_s: float = 8.0
     ready: Callable[[], bool] = lambda: True
-    ready_timeout_s: float = 60.0
+    ready_timeout_s: float = 180.0
 
 
 @dataclass
@@ -165,7 +173,7 @@ class Supervisor:
                 user=program.user,
                 start_new_session=True,
                 # Safe: the supervisor starts programs from its one thread.
-                preexec_fn=die_with_parent(program.stop_signal),  # noqa: PLW1509
+                preexec_fn=die_with_parent(program.death_signal or program.stop_signal),  # noqa: PLW1509
             )
 
 
@@ -180,6 +188,21 @@ def die_with_parent(stop_signal: signal.Signals) -> Callable[[], None] | None:
         libc.prctl(PR_SET_PDEATHSIG, int(stop_signal))
 
     return request_signal
+
+
+def die_with_uv() -> None:
+    """Where `uv run` has started this process, end as abruptly as uv did: a uv that was killed
+    leaves its child running, in the way of the next one. Linux only."""
+    parent = os.getppid()
+    with contextlib.suppress(OSError):
+        if Path(f"/proc/{parent}/comm").read_text().strip() == "uv":
+            threading.Thread(target=_die_after, args=(parent,), daemon=True).start()
+
+
+def _die_after(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(PARENT_LOOK_S)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _stop_together(doomed: Sequence[_Running]) -> None:

@@ -14,7 +14,7 @@ from django.apps import apps
 from django.contrib.auth.models import Group, Permission
 
 ROLES = OPERATOR, AUDITOR, ADMINISTRATOR = "operator", "auditor", "administrator"
-UNSEEN = ("sessionnews", "placeload", "eventload")
+UNSEEN = ("sessionnews", "placeload", "eventload", "exportpiece")
 
 OPERATIONS = ("dr_events.operate_event",)
 REPORTS = ("dr_events.export_report",)
@@ -26,20 +26,29 @@ FLEET = (
     "chargers.change_connector",
     "chargers.change_session",
 )
-SEEING_ACCESS = ("auth.view_user", "auth.view_group", "gateway.view_apiclient")
+# Everybody may be told, at addresses of their own.
+BEING_TOLD = tuple(f"notices.{verb}_subscription" for verb in ("add", "change", "delete"))
+SEEING_ACCESS = (
+    "login.view_login",
+    "notices.see_all_subscriptions",
+    "auth.view_user",
+    "auth.view_group",
+    "gateway.view_apiclient",
+)
 MANAGING_ACCESS = (
     *SEEING_ACCESS,
     *(f"auth.{verb}_{name}" for name in ("user", "group") for verb in ("add", "change", "delete")),
     "gateway.add_apiclient",
     "gateway.delete_apiclient",
+    "notices.manage_all_subscriptions",
 )
 
 
 def seeing_everything() -> list[str]:
-    """The view permission of every model of the fleet and of demand response."""
+    """The view permission of every model of the fleet, of demand response and of notices."""
     return [
         f"{label}.view_{name}"
-        for label in ("chargers", "dr_events")
+        for label in ("chargers", "dr_events", "notices")
         for name in apps.get_app_config(label).models
         if name not in UNSEEN
     ]
@@ -47,7 +56,7 @@ def seeing_everything() -> list[str]:
 
 def permissions_of(role: str) -> list[str]:
     """What a role may do at least, as `app.codename`."""
-    operator = [*seeing_everything(), *OPERATIONS, *REPORTS, *FLEET]
+    operator = [*seeing_everything(), *OPERATIONS, *REPORTS, *FLEET, *BEING_TOLD]
     return {
         OPERATOR: operator,
         AUDITOR: [*seeing_everything(), *REPORTS, *SEEING_ACCESS],

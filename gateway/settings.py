@@ -5,11 +5,13 @@ README.md lists each variable with its unit and default.
 
 import os
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from dr_events.evidence.baselines import METHODS
 from gateway import embedded, navigation
-from gateway.environment import Environment
+from gateway.environment import BadVariable, Environment
 from gateway.logs import logging_config
 
 env = Environment(os.environ)
@@ -40,6 +42,10 @@ INSTALLED_APPS = [
     "django.contrib.humanize",
     "django.contrib.postgres",
     "import_export",
+    "axes",
+    "django_otp",
+    "django_otp.plugins.otp_totp",
+    "django_otp.plugins.otp_static",
     "oauth2_provider",
     "rest_framework",
     "django_filters",
@@ -47,20 +53,28 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "chargers",
     "dr_events",
+    "dr_events.notices",
+    "gateway.login",
     "gateway",
 ]
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    # Above whatever makes an answer of its own: files, errors, refusals.
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "gateway.middleware.ContentPolicy",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "gateway.middleware.RequestContext",
     "gateway.middleware.BodyLimit",
+    "gateway.middleware.WebhookLane",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "gateway.addresses.FinalSlash",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "gateway.login.middleware.SessionLimits",
+    "gateway.login.middleware.SecondFactor",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 
 ROOT_URLCONF = "gateway.urls"
@@ -87,7 +101,11 @@ EMBEDDED_DATABASE = _database is None
 DATABASES: dict[str, dict[str, Any]] = {
     "default": _database or embedded.database_settings(DATA_DIR)
 }
+# A worker that was frozen with locks in its hand must not hold them for ever: PostgreSQL ends the
+# connection of whoever keeps others waiting and has not said a word for so long.
+DATABASE_STANDSTILL_S = 20
 DATABASES["default"]["OPTIONS"] = {
+    "options": f"-c idle_in_transaction_session_timeout={DATABASE_STANDSTILL_S}s",
     **DATABASES["default"].get("OPTIONS", {}),
     "pool": {"min_size": 1, "max_size": env.whole("DATABASE_POOL_SIZE", 8, least=1), "timeout": 3},
 }
@@ -130,9 +148,26 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = True
 SECURE_HSTS_PRELOAD = True
 SESSION_COOKIE_SECURE = not PLAIN_HTTP
 CSRF_COOKIE_SECURE = not PLAIN_HTTP
-SESSION_COOKIE_AGE = 12 * 3600
 if BEHIND_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
+# Who guesses somebody's password is locked out from that name at that address, and nobody else
+# is: a stranger cannot keep an operator out. Trying on does not make it longer.
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(minutes=10)
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_RESET_ON_SUCCESS = True
+AXES_LOCKOUT_CALLABLE = "gateway.login.views.locked_out"
+# gateway.login has a log of its own.
+AXES_ENABLE_ACCESS_FAILURE_LOG = False
+AXES_DISABLE_ACCESS_LOG = True
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
 
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
@@ -145,6 +180,26 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
+
+# --- log-in -------------------------------------------------------------------------------
+
+SECOND_FACTOR_REQUIRED = env.flag("SECOND_FACTOR_REQUIRED", not PLAIN_HTTP)
+OTP_TOTP_ISSUER = "Demand response"
+SESSION_IDLE_S = env.whole("SESSION_IDLE_S", 4 * 3600, least=60)
+SESSION_COOKIE_AGE = env.whole("SESSION_MAX_S", 12 * 3600, least=60)
+
+OIDC_ISSUER = env.address(
+    "OIDC_ISSUER", schemes=("https", "http") if PLAIN_HTTP else ("https",)
+).rstrip("/")
+OIDC_CLIENT_ID = env.text("OIDC_CLIENT_ID")
+if OIDC_ISSUER and not OIDC_CLIENT_ID:
+    raise BadVariable("OIDC_CLIENT_ID", "is needed where OIDC_ISSUER is set")
+OIDC_CLIENT_SECRET = env.text("OIDC_CLIENT_SECRET")
+OIDC_SCOPES = env.words("OIDC_SCOPES", ["openid", "profile", "email"])
+OIDC_USERNAME_CLAIM = env.text("OIDC_USERNAME_CLAIM", "preferred_username")
+OIDC_ROLES_CLAIM = env.text("OIDC_ROLES_CLAIM", "roles")
+_ROLES = ("operator", "auditor", "administrator")
+OIDC_ROLES = env.mapping("OIDC_ROLES", values=_ROLES) or {role: role for role in _ROLES}
 
 # --- REST ---------------------------------------------------------------------------------
 
@@ -213,6 +268,7 @@ SPECTACULAR_SETTINGS = {
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "gateway.openapi.add_problem_schema",
+        "gateway.openapi.add_links",
     ],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
@@ -250,16 +306,29 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "interval_step": 0,
     "interval_max": 0,
 }
+# What beat rings has a queue of its own: workers take from their queues in turn, so it never waits
+# behind the bells of a busy hour.
 CELERY_TASK_ROUTES = {
     "chargers.tasks.dispatch": {"queue": "dispatch"},
+    "chargers.tasks.sync_if_due": {"queue": "clock"},
+    "dr_events.tasks.sweep": {"queue": "clock"},
     "chargers.tasks.*": {"queue": "control"},
     "dr_events.tasks.*": {"queue": "control"},
+    "dr_events.notices.tasks.*": {"queue": "notices"},
 }
 CELERY_TASK_DEFAULT_QUEUE = "control"
 # A tick that could not be run within its second is worthless: the next one does its work.
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "dr_events.tasks.sweep", "schedule": 1.0, "options": {"expires": 5}},
+    "anchor": {"task": "chargers.tasks.anchor_audit", "schedule": 60.0, "options": {"expires": 60}},
+    "exports": {
+        "task": "dr_events.tasks.make_exports",
+        "schedule": 15.0,
+        "options": {"expires": 15},
+    },
     "sync": {"task": "chargers.tasks.sync_if_due", "schedule": 10.0, "options": {"expires": 10}},
+    "prune": {"task": "dr_events.tasks.prune", "schedule": 60.0, "options": {"expires": 60}},
+    "watch": {"task": "dr_events.notices.tasks.watch", "schedule": 5.0, "options": {"expires": 10}},
     "load": {"task": "chargers.tasks.sample_load", "schedule": 5.0, "options": {"expires": 5}},
     "curves": {"task": "dr_events.tasks.sample_curves", "schedule": 5.0, "options": {"expires": 5}},
 }
@@ -287,6 +356,10 @@ COMPLIANCE_TOLERANCE = env.number("COMPLIANCE_TOLERANCE", 0.05)
 COMPLIANCE_TOLERANCE_W = env.number("COMPLIANCE_TOLERANCE_W", 100)
 COMPLIANCE_PATIENCE_S = env.number("COMPLIANCE_PATIENCE_S", 120)
 
+# --- how long meter readings are kept that are no event's evidence -------------------------
+
+METER_READINGS_KEPT_DAYS = env.whole("METER_READINGS_KEPT_DAYS", 400, least=7)
+
 # --- caps that sessions share, standing site capacity, opt-outs ----------------------------
 
 CAP_DEAD_BAND_W = env.number("CAP_DEAD_BAND_W", 500)
@@ -297,11 +370,40 @@ SITE_SAFE_POWER_W = env.number("SITE_SAFE_POWER_W", 0)
 _opt_outs_a_year = env.text("OPT_OUTS_A_YEAR")
 OPT_OUTS_A_YEAR = env.whole("OPT_OUTS_A_YEAR", 0, least=0) if _opt_outs_a_year else None
 
+# --- notices ------------------------------------------------------------------------------
+
+_mail = env.mail_server("EMAIL_URL")
+EMAIL_IS_CONFIGURED = bool(env.text("EMAIL_URL"))
+EMAIL_BACKEND = _mail["EMAIL_BACKEND"]
+EMAIL_HOST, EMAIL_PORT = _mail["EMAIL_HOST"], _mail["EMAIL_PORT"]
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _mail["EMAIL_HOST_USER"], _mail["EMAIL_HOST_PASSWORD"]
+EMAIL_USE_TLS = _mail.get("EMAIL_USE_TLS", False)
+EMAIL_USE_SSL = _mail.get("EMAIL_USE_SSL", False)
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env.text("EMAIL_FROM", "gateway@localhost")
+NOTIFY_PRIVATE_ADDRESSES = env.flag("NOTIFY_PRIVATE_ADDRESSES", False)
+
 # --- two-person approval ------------------------------------------------------------------
 
 # Whose orders need a second person, and from which metered draw in their scope on.
 APPROVAL_ROLES = env.words("APPROVAL_ROLES")
 APPROVAL_ABOVE_KW = env.number("APPROVAL_ABOVE_KW", 0)
+
+# --- evidence: measurement, seal, anchors of the audit chain -------------------------------
+
+EVIDENCE_INTERVAL_MIN = int(env.choice("EVIDENCE_INTERVAL_MIN", ("5", "15")))
+EVIDENCE_BASELINES = env.several("EVIDENCE_BASELINES", tuple(METHODS))
+EVIDENCE_SETTLEMENT_GRADE = env.several("EVIDENCE_SETTLEMENT_GRADE", tuple(METHODS), unset=())
+EVIDENCE_SIGNING_KEYS = env.keys("EVIDENCE_SIGNING_KEYS") or embedded.signing_keys(DATA_DIR)
+EXPORTS_KEPT_DAYS = env.number("EXPORTS_KEPT_DAYS", 30, above=0)
+
+AUDIT_ANCHOR_INTERVAL_S = env.number("AUDIT_ANCHOR_INTERVAL_S", 3600, above=0)
+_anchor_file = env.text("AUDIT_ANCHOR_FILE")
+AUDIT_ANCHOR_FILE = Path(_anchor_file) if _anchor_file else None
+AUDIT_ANCHOR_EMAILS = env.words("AUDIT_ANCHOR_EMAILS")
+if AUDIT_ANCHOR_EMAILS and not EMAIL_IS_CONFIGURED:
+    raise BadVariable("AUDIT_ANCHOR_EMAILS", "needs EMAIL_URL, or nobody is sent anything")
+AUDIT_ANCHOR_WEBHOOK_URL = env.address("AUDIT_ANCHOR_WEBHOOK_URL", schemes=("https", "http"))
 
 # --- logs, admin --------------------------------------------------------------------------
 
@@ -320,6 +422,7 @@ UNFOLD = {
     "SHOW_BACK_BUTTON": True,
     "SIDEBAR": {"navigation": "gateway.navigation.sidebar"},
     "DASHBOARD_CALLBACK": "gateway.overview.context",
+    "ACCOUNT": {"navigation": "gateway.navigation.account"},
     "ENVIRONMENT": "gateway.navigation.as_of",
     "STYLES": navigation.assets("vendor/uplot/uPlot.min.css", "control.css"),
     "SCRIPTS": navigation.assets(

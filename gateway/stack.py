@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Self
@@ -20,10 +21,12 @@ from django.core.management import call_command
 from django.db import connections
 from kombu.exceptions import OperationalError
 
-from gateway import celery_app, embedded
+from gateway import celery_app, database_role, embedded, first_sync
 from gateway.processes import Program, Supervisor
 
 WATCH_INTERVAL_S = 0.2
+# How long the start waits to say what was found at eDRV.
+FIRST_SYNC_S = 5.0
 
 
 class StackInUse(RuntimeError):
@@ -78,14 +81,26 @@ class Stack:
     def _start(self) -> None:
         self._start_servers()
         self._say("migrating the database …")
-        call_command("migrate", verbosity=0, interactive=False)
-        connections.close_all()
+        self._migrate()
         self._say("starting web, workers and beat …")
         programs = self.programs()
         for program in programs:
             self.supervisor.launch(program)
+        asked_at = first_sync.ask()
         for program in programs:
             self.supervisor.wait_ready(program.name)
+        self._say(first_sync.outcome(asked_at, within_s=FIRST_SYNC_S))
+        _leave_the_database()
+
+    def _migrate(self) -> None:
+        """As the owner. The programs get the role that owns nothing, where the server is ours to
+        make one in."""
+        if settings.EMBEDDED_DATABASE:
+            database_role.create()
+            role = database_role.APP_ROLE
+            self._env["DATABASE_URL"] = embedded.app_database_url(settings.DATA_DIR, role)
+        call_command("migrate", verbosity=0, interactive=False)
+        _leave_the_database()
 
     def _start_servers(self) -> None:
         if settings.EMBEDDED_DATABASE:
@@ -104,31 +119,37 @@ class Stack:
         return self._python(
             "web",
             *("granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(self.port)),
-            *("--workers", "2", "--blocking-threads", "4", "--respawn-failed-workers"),
+            *("--workers", "2", "--blocking-threads", "128", "--respawn-failed-workers"),
             "gateway.wsgi:application",
             ready=lambda: _answers(f"{self.url}/health/live/"),
         )
 
     def _workers(self) -> list[Program]:
         return [
-            self._celery_worker("worker", queues="control", processes=3),
+            self._celery_worker("worker", queues="clock,control", processes=3),
             self._celery_worker("dispatcher", queues="dispatch", processes=1),
+            self._celery_worker("notifier", queues="notices", processes=2),
         ]
 
     def _celery_worker(self, name: str, *, queues: str, processes: int) -> Program:
-        return self._python(
+        return self._celery(
             name,
-            *("celery", "-A", "gateway", "worker", "-Q", queues, "-c", str(processes)),
-            *("-n", f"{name}@%h", "--without-gossip", "--without-mingle", "-l", "INFO"),
+            *("worker", "-Q", queues, "-c", str(processes), "-n", f"{name}@%h"),
+            *("--without-gossip", "--without-mingle", "-l", "INFO"),
             ready=lambda: _pongs(f"{name}@{socket.gethostname()}"),
         )
 
     def _beat(self) -> Program:
-        return self._python(
-            "beat",
-            *("celery", "-A", "gateway", "beat", "-l", "INFO"),
-            *("-S", "celery.beat.Scheduler", "--pidfile="),
+        return self._celery(
+            "beat", "beat", "-l", "INFO", "-S", "celery.beat.Scheduler", "--pidfile="
         )
+
+    def _celery(
+        self, name: str, *arguments: str, ready: Callable[[], bool] = lambda: True
+    ) -> Program:
+        """Asked to stop, a worker finishes its tasks, which it cannot do without the servers."""
+        program = self._python(name, "celery", "-A", "gateway", *arguments, ready=ready)
+        return replace(program, death_signal=signal.SIGKILL)
 
     def _python(
         self, name: str, module: str, *arguments: str, ready: Callable[[], bool] = lambda: True
@@ -145,6 +166,12 @@ class Stack:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._stopping.set()
+
+
+def _leave_the_database() -> None:
+    """Else the owner's connection stays in the pool, idle, for as long as this runs."""
+    connections.close_all()
+    connections["default"].close_pool()  # type: ignore[attr-defined]
 
 
 def _is_taken(port: int) -> bool:

@@ -49,6 +49,12 @@ class Api:
     def delete(self, path: str) -> Any:
         return self._client.delete(f"/api/v1/{path}", headers=self._headers())
 
+    def call(self, method: str, path: str, body: bytes = b"{}") -> Any:
+        """Any call there is, with a body that says nothing."""
+        return self._client.generic(
+            method, f"/api/v1/{path}", body, "application/json", headers=self._headers()
+        )
+
     def _send(self, method: str, path: str, body: Any, headers: dict[str, str]) -> Any:
         return getattr(self._client, method)(
             f"/api/v1/{path}",

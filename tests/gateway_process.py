@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,6 +19,7 @@ from psycopg.rows import dict_row
 from gateway import embedded
 from gateway.demo.world import Client
 from gateway.processes import die_with_parent
+from tests.ports import free_port
 from tests.simulation import API_KEY, SECRET, Simulation
 from tests.waiting import wait_until
 
@@ -36,8 +37,9 @@ QUICK = {
 
 ROLES = {
     "web": "granian",
-    "worker": "-Q control",
+    "worker": "-Q clock,control",
     "dispatcher": "-Q dispatch",
+    "notifier": "-Q notices",
     "beat": "celery -A gateway beat",
     "postgres": "bin/postgres -D",
     "valkey": "valkey-server",
@@ -80,6 +82,7 @@ class Gateway:
 
     def start(self) -> None:
         """`manage.py up`, until it is ready."""
+        began_s = time.monotonic()
         with (self.data_dir / "up.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [*MANAGE, "up", "--port", str(self.port)],
@@ -91,6 +94,7 @@ class Gateway:
                 preexec_fn=die_with_parent(signal.SIGINT),
             )
         wait_until(self.is_ready, within_s=240, or_fail=self._has_died)
+        self.started_in_s = time.monotonic() - began_s
 
     def _has_died(self) -> None:
         assert self.process.poll() is None, (self.data_dir / "up.log").read_text()[-3000:]
@@ -110,6 +114,11 @@ class Gateway:
         top = psutil.Process(self.process.pid)
         return [top, *top.children(recursive=True)]
 
+    def programs(self) -> list[psutil.Process]:
+        """What `up` itself has started. Their own children come and go: a database has one for
+        each connection."""
+        return psutil.Process(self.process.pid).children()
+
     def kill_everything(self) -> None:
         """SIGKILL to every process at once, as a power cut would."""
         for process in self.family():
@@ -122,8 +131,7 @@ class Gateway:
 
         def leader() -> psutil.Process | None:
             # Its own children alone: those of a leader that was just killed are still about.
-            programs = psutil.Process(self.process.pid).children()
-            return next((p for p in programs if ROLES[role] in " ".join(_words(p))), None)
+            return next((p for p in self.programs() if ROLES[role] in " ".join(_words(p))), None)
 
         return wait_until(leader)
 
@@ -189,6 +197,12 @@ class Gateway:
         found = self.client.all(f"events/{event_id}/participations/")
         return {part["session"]: part for part in found}
 
+    def amend(self, event_id: str, **changes: Any) -> None:
+        """For what the client of the demo has no use."""
+        self.client._http.patch(
+            f"{self.url}/api/v1/events/{event_id}/", json=changes, timeout=30
+        ).raise_for_status()
+
     def end(self, event_id: str) -> None:
         self.client.post(f"events/{event_id}/end/")
 
@@ -206,12 +220,6 @@ class Gateway:
 
 
 MANAGE = [sys.executable, str(REPOSITORY / "manage.py")]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def is_running(process: psutil.Process) -> bool:

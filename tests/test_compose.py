@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 import yaml
 
+from gateway.database_role import APP_ROLE
 from gateway.stack import Stack
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SERVICES = yaml.safe_load((REPOSITORY / "compose.yaml").read_text())["services"]
 DOCKERFILE = (REPOSITORY / "Dockerfile").read_text()
 EXAMPLE = (REPOSITORY / ".env.example").read_text()
-OURS = ("web", "worker", "dispatcher", "beat", "migrate", "simulator")
+OURS = ("web", "worker", "dispatcher", "notifier", "beat", "migrate", "simulator")
 
 
 def words_of(service):
@@ -37,7 +38,16 @@ def test_no_container_runs_as_root_or_holds_a_secret(service):
     assert user not in ("root", "0")
     for name, value in settings.get("environment", {}).items():
         if re.search("PASSWORD|SECRET|KEY", name):
-            assert re.fullmatch(r"\$\{\w+:\?.*\}", value)
+            assert re.fullmatch(r"(\$\{\w+:\?.*\})?", value)
+
+
+@pytest.mark.parametrize("service", [name for name in OURS if name != "migrate"])
+def test_only_the_migration_knows_the_password_of_the_tables_owner(service):
+    environment = SERVICES[service]["environment"]
+
+    assert environment["DATABASE_URL"].startswith(f"postgres://{APP_ROLE}:")
+    assert (environment["POSTGRES_PASSWORD"], environment["POSTGRES_APP_PASSWORD"]) == ("", "")
+    assert "${POSTGRES_PASSWORD:?" in SERVICES["migrate"]["environment"]["DATABASE_URL"]
 
 
 @pytest.mark.parametrize("service", [name for name in SERVICES if name != "migrate"])

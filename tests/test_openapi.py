@@ -5,11 +5,14 @@ and nothing taken that the schema excludes. The one check left out is that whate
 schema is accepted: a schema cannot say that an event ends after its start, or what is a cursor.
 """
 
+from collections import Counter
+
 import pytest
 import schemathesis
 import yaml
 from django.utils import timezone
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
+from schemathesis.specs.openapi import stateful
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from chargers.audit import Actor
@@ -46,6 +49,63 @@ def test_every_answer_is_as_described(case, world):
     case.call_and_validate(
         headers={"Authorization": f"Bearer {world}"}, excluded_checks=[positive_data_acceptance]
     )
+
+
+# What a link needs besides the id it carries.
+BODIES_OF_LINKS = {
+    "events_partial_update": {"priority": 3},
+    "events_opt_outs_create": {"type": "site", "value": "of-this-event"},
+}
+
+
+def test_every_link_of_a_declared_event_leads_to_it(world):
+    headers = {"Authorization": f"Bearer {world}"}
+    make_site(external_id="of-this-event")
+    declare = schema.find_operation_by_id("events_create")
+    declared = declare.Case(body=BODY, media_type="application/json").call(headers=headers)
+    links = declare.definition.raw["responses"]["201"]["links"]
+    assert len(links) == 9
+
+    for name, link in links.items():
+        ids = dict.fromkeys(link["parameters"], declared.json()["id"])
+        body = {"media_type": "application/json", "body": BODIES_OF_LINKS.get(name)}
+        case = schema.find_operation_by_id(name).Case(
+            path_parameters=ids, **(body if name in BODIES_OF_LINKS else {})
+        )
+        answer = case.call_and_validate(headers=headers, excluded_checks=[positive_data_acceptance])
+        # 409: ended by the link before.
+        assert answer.status_code in (200, 201, 409), name
+
+
+def test_every_answer_is_as_described_whatever_came_before_it(world, monkeypatch):
+    """Walks along the links of the description, each time another way."""
+    # It takes `external_id` for another thing's id and would begin with made-up events instead.
+    monkeypatch.setattr(
+        stateful, "is_likely_root_transition", lambda call, *_: call.path == "/api/v1/events/"
+    )
+    found = Counter()
+
+    class Walk(schema.as_state_machine()):
+        def get_call_kwargs(self, case):
+            return {"headers": {"Authorization": f"Bearer {world}"}}
+
+        def validate_response(self, response, case, **kwargs):
+            case.validate_response(response, excluded_checks=[positive_data_acceptance])
+            if response.status_code not in (401, 404, 405, 415):
+                found[case.operation.definition.raw["operationId"]] += 1
+
+    Walk.run(
+        settings=settings(
+            max_examples=20,
+            stateful_step_count=12,
+            deadline=None,
+            database=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+    )
+
+    assert found.keys() > {"events_list", "events_create"}
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,10 @@ class Reply:
     error: EdrvError | None = None
 
 
+# An action or a session has a few thousand.
+MAX_ANSWER_BYTES = 1_000_000
+
+
 class Burst:
     """Sends jobs with at most `concurrency` in flight."""
 
@@ -137,7 +141,7 @@ class Burst:
             async with http.request(
                 job.call.method, url, data=job.call.body, allow_redirects=False
             ) as response:
-                body = await response.read()
+                body = await _read(response)
                 return Reply(
                     job.key, sent_at_s, time.time(), response.status, response.headers, body
                 )
@@ -152,3 +156,14 @@ class Burst:
         except Exception as error:  # noqa: BLE001
             broken = ProviderUnreachable(repr(error), ambiguous=True)
             return Reply(job.key, sent_at_s, time.time(), error=broken)
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    """All of the body, unless that is larger than anything meant for us. The time-out of the
+    session ends one that is slow."""
+    body = await response.content.read(MAX_ANSWER_BYTES)
+    while not response.content.at_eof() and len(body) <= MAX_ANSWER_BYTES:
+        body += await response.content.read(MAX_ANSWER_BYTES)
+    if len(body) > MAX_ANSWER_BYTES:
+        raise aiohttp.ClientPayloadError("the answer is too large")
+    return body

@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 
 from chargers.edrv import payloads
-from chargers.edrv.errors import ProviderFailed, Refused, error_for_status
+from chargers.edrv.errors import NotFound, ProviderFailed, Refused, error_for_status
 from chargers.electricity import Limit, plain_number
 
 MAX_DETAIL = 300
@@ -24,6 +24,7 @@ MAX_DETAIL = 300
 MAX_RETRY_AFTER_S = 300.0
 # What these say is said by the status alone, whoever answered.
 PLAIN_STATUSES = {401, 403, 408, 429}
+NOT_THERE_STATUSES = {404, 405, 410, 501}
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +135,14 @@ def read_action_answer(status: int, headers: Mapping[str, str], body: bytes) -> 
         return payloads.read_action(result)
     except payloads.Unreadable as error:
         raise ProviderFailed(str(error), status, ambiguous=True) from error
+
+
+def read_action_look(status: int, headers: Mapping[str, str], body: bytes) -> payloads.Action:
+    """The Action of a GET. Raises EdrvError; NotFound also where the call itself is not there,
+    which a server says in whatever words it has."""
+    if status in NOT_THERE_STATUSES:
+        raise NotFound(_message(_parse(body), body), status)
+    return read_action_answer(status, headers, body)
 
 
 def read_session_answer(

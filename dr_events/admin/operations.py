@@ -9,7 +9,8 @@ from uuid import UUID
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
@@ -18,10 +19,11 @@ from django.views.decorators.http import require_POST
 
 from chargers.admin.parts import actor_of, change_url
 from chargers.problems import Problem
-from dr_events import downloads, intake, reports
+from dr_events import downloads, exports, intake, reports
 from dr_events.admin import consequences
 from dr_events.admin.words import release_effects, slope_text
 from dr_events.models import Event
+from dr_events.tasks import export_bell
 
 STOPPED = {
     Event.Status.RESTORING: "has ended: every limit of it is being lifted",
@@ -134,16 +136,21 @@ class Operations:
         }
         return self.page(request, RESTORE_PAGE, context)
 
-    def report_view(
-        self, request: HttpRequest, event_id: UUID, format_: str
-    ) -> StreamingHttpResponse:
-        """The auditor's export. By POST, since it is recorded who took it."""
+    def report_view(self, request: HttpRequest, event_id: UUID, format_: str) -> HttpResponseBase:
+        """The auditor's export. By POST, since it is recorded who took it. One that takes long is
+        made in the background."""
         if not request.user.has_perm("dr_events.export_report"):
             raise PermissionDenied
         event = get_object_or_404(Event, pk=event_id)
         if format_ not in reports.FORMATS:
             raise Http404
-        return downloads.report(event, format_, actor=actor_of(request), now=timezone.now())
+        actor, now = actor_of(request), timezone.now()
+        if not exports.is_long(event, format_):
+            return downloads.report(event, format_, actor=actor, now=now)
+        exports.request(event, format_, actor=actor, now=now)
+        export_bell.ring()
+        messages.success(request, "This one takes a while: it is being made, and will be here.")
+        return redirect("admin:dr_events_export_changelist")
 
 
 def refused(request: HttpRequest, event: Event, text: str) -> HttpResponse:

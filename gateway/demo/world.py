@@ -98,7 +98,7 @@ class World:
     def _gateway(self) -> Program:
         argv = [*self._manage, "up", "--port", str(self._port)]
         return Program("gateway", argv, env=self._env(), stop_timeout_s=60, ready=self._is_ready,
-                       ready_timeout_s=180)  # fmt: skip
+                       ready_timeout_s=400)  # fmt: skip
 
     def _env(self) -> Mapping[str, str]:
         said = json.loads(self._ready_file.read_text())

@@ -6,6 +6,7 @@ import html
 import re
 from typing import Any
 
+from django.contrib.auth.models import User
 from django.db.models import Model
 from django.test import Client
 from django.urls import reverse
@@ -23,7 +24,9 @@ from chargers.models import (
     Site,
     WebhookDelivery,
 )
-from dr_events.models import Event, OptOut, Participation, Proposal, SiteCapacity
+from dr_events.models import Event, Export, OptOut, Participation, Proposal, SiteCapacity
+from dr_events.notices.models import Delivery, Kind, Notice, Subscription, Trouble
+from dr_events.notices.signing import new_secret
 from tests.dr_events import story
 from tests.fleet import NOW, later, make_connector, make_session, make_site, make_station, new_id
 
@@ -38,6 +41,8 @@ RECORDS = (
     SiteCapacity,
     AuditEntry,
     Heartbeat,
+    Delivery,
+    Trouble,
 )
 FLEET = (Site, ChargeStation, Connector, Session)
 EVERYTHING = (Event, *FLEET, *RECORDS)
@@ -244,9 +249,52 @@ def make_entry(**fields: Any) -> AuditEntry:
             "action": "site.changed",
             "subject": "site",
             "subject_ids": [new_id()],
+            "digest": bytes(32),
             **fields,
         }
     )
+
+
+def make_subscription(owner: User | None = None, **fields: Any) -> Subscription:
+    """To a webhook, about everything."""
+    return Subscription.objects.create(
+        **{
+            "owner": owner or User.objects.create(username=new_id()),
+            "channel": "webhook",
+            "address": f"https://pager.example.com/{new_id()}",
+            "kinds": list(Kind.values),
+            "secret": new_secret(),
+            "created_at": NOW,
+            **fields,
+        }
+    )
+
+
+def make_notice_delivery(**fields: Any) -> Delivery:
+    subscription = fields.pop("subscription", None) or make_subscription()
+    content = {"type": "test", "timestamp": "2026-07-01T18:00:00Z", "data": {"by": "user:anna"}}
+    notice = Notice.objects.create(kind="trouble", subject="A test", content=content, at=NOW)
+    return Delivery.objects.create(
+        **{
+            "notice": notice,
+            "subscription": subscription,
+            "owner": subscription.owner,
+            "channel": subscription.channel,
+            "address": subscription.address,
+            "next_attempt_at": NOW,
+            **fields,
+        }
+    )
+
+
+def make_trouble(**fields: Any) -> Trouble:
+    defaults = {"key": new_id(), "subject": "It is broken", "since": NOW, "figure": 1}
+    return Trouble.objects.create(**{**defaults, **fields})
+
+
+def make_export(event: Event | None = None, **fields: Any) -> Export:
+    defaults = {"format": "xlsx", "requested_by": "user:auditor", "requested_at": NOW}
+    return Export.objects.create(**{"event": event or make_event(), **defaults, **fields})
 
 
 def make_heartbeat() -> Heartbeat:
@@ -268,7 +316,10 @@ MAKERS = {
     SiteCapacity: make_capacity,
     Proposal: make_proposal,
     AuditEntry: make_entry,
+    Export: make_export,
     Heartbeat: make_heartbeat,
+    Delivery: make_notice_delivery,
+    Trouble: make_trouble,
 }
 
 

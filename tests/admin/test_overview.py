@@ -9,6 +9,9 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from chargers import pace
+from chargers.edrv.errors import ProviderFailed
+from chargers.inventory import SYNCED
 from chargers.models import Heartbeat, Session
 from dr_events.reconciliation import SWEPT
 from tests.admin.support import make_event, make_participation, page_of, text_of
@@ -32,6 +35,19 @@ def test_events_that_run_stand_before_those_to_come(operator: Client) -> None:
     assert "confirmed 1 of 2 failed or unreachable 1" in said
     assert "At most 4,200 W for each session" in said
     assert "Yesterday's" not in said
+
+
+def test_an_outage_of_edrv_is_one_trouble_and_not_one_a_session(operator: Client) -> None:
+    event = make_event(name="Feeder F12 overload")
+    for _ in range(3):
+        make_participation(event, state="unreachable", reason="provider_failed")
+    make_participation(event, state="failed", reason="rejected_by_station")
+    pace.note_trouble(ProviderFailed("no", 502), jitter=0, now=later(0))
+
+    said = overview_of(operator)
+
+    assert "waiting for eDRV 3 failed or unreachable 1" in said
+    assert said.count("provider_failed") == 1
 
 
 def test_the_fleet_is_summed_and_a_missing_reading_is_no_zero(operator: Client) -> None:
@@ -64,7 +80,8 @@ def test_a_gateway_without_a_key_to_edrv_does_not_call_itself_well(
 
 def test_a_gateway_that_is_well_says_so(operator: Client, settings: Any) -> None:
     settings.EDRV_API_KEY = "key"
-    Heartbeat.objects.update_or_create(name=SWEPT, defaults={"at": timezone.now()})
+    for name in (SWEPT, SYNCED):
+        Heartbeat.note(name, at=timezone.now())
 
     assert "The gateway can do its work" in overview_of(operator)
 

@@ -158,7 +158,8 @@ def test_an_administrator_makes_an_operator(log_in: LogIn) -> None:
 
     assert done.status_code == 302, done.context["adminform"].form.errors
     newcomer = Client()
-    assert newcomer.login(username="newcomer", password=password)
+    form = {"username": "newcomer", "password": password}
+    assert newcomer.post(reverse("admin:login"), form).status_code == 302
     assert newcomer.get(address(Event, "add")).status_code == 200
 
 

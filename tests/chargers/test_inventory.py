@@ -83,7 +83,8 @@ def test_our_own_fields_are_not_disturbed(edrv):
 def test_a_start_and_an_end_that_no_webhook_told_are_found(edrv):
     sync()
     arrived = edrv.plug_in()["_id"]
-    left = Session.objects.filter(status="started").first()
+    # A station that is offline does not tell eDRV who left.
+    left = Session.objects.filter(status="started", chargestation__online=True).first()
     edrv.unplug(left.external_id)
 
     sync()
@@ -104,6 +105,17 @@ def test_a_session_edrv_no_longer_lists_is_asked_for(edrv):
 
     lost.refresh_from_db()
     assert lost.status == "ended"
+
+
+def test_without_a_list_of_locations_the_fleet_is_read_all_the_same(edrv):
+    edrv.fault("http_reject", match={"calls": ["list"]}, count=1)
+
+    synced = sync()
+
+    assert synced.locations == 0
+    assert ChargeStation.objects.count() == edrv.state()["stations"]["total"]
+    assert Site.objects.exclude(chargestations=None).count() == 3
+    assert Session.objects.filter(ended_at=None).count() == len(edrv.limits())
 
 
 def test_a_failed_sync_says_why_and_keeps_what_it_read(edrv):

@@ -113,10 +113,20 @@ def test_a_limit_nobody_answers_is_sent_again_since_that_is_safe(attempts, after
     assert then == Next(UNCONFIRMED, SEND, after_s, "no_answer")
 
 
-def test_a_look_that_failed_is_a_look_again():
-    then = after_failed_look(errors.RateLimited("x", 429, 9.0), attempts=1, jitter=1.0)
+@pytest.mark.parametrize(
+    ("error", "step", "after_s"),
+    [
+        (errors.RateLimited("x", 429, 9.0), LOOK_ACTION, 9.0),
+        (errors.Unauthorized("x", 401), LOOK_ACTION, 4.0),
+        (errors.ProviderFailed("x", 500), SEND, 4.0),
+        (errors.ProviderFailed("x", 503, 9.0), SEND, 9.0),
+        (errors.ProviderUnreachable("x"), SEND, 4.0),
+    ],
+)
+def test_who_cannot_be_asked_what_became_of_a_limit_is_sent_it_again(error, step, after_s):
+    then = after_failed_look(error, attempts=3, jitter=1.0)
 
-    assert then == Next(UNCONFIRMED, LOOK_ACTION, 9.0, "no_answer")
+    assert then == Next(UNCONFIRMED, step, after_s, "no_answer")
 
 
 @pytest.mark.parametrize(

@@ -129,3 +129,46 @@ def test_csrf_is_no_matter_to_edrv():
     from django.test import Client
 
     assert post(Client(enforce_csrf_checks=True)).status_code == 200
+
+
+# --- forgery and replay ---------------------------------------------------------------------
+
+
+def test_a_captured_delivery_takes_no_effect_again_under_a_new_time(client):
+    """Where the body alone is signed anybody can put another time in front of the signature."""
+    post(client)
+
+    for seconds in (1, 2, 3):
+        header = signature(at=(time.time() + seconds) * 1000)
+        assert post(client, header=header).status_code == 200
+
+    assert WebhookDelivery.objects.count() == 1
+
+
+def test_a_captured_delivery_cannot_be_given_a_new_time_where_the_time_is_signed(client, settings):
+    settings.EDRV_WEBHOOK_SIGNED_CONTENT = "t.body"
+    at = int(time.time() * 1000)
+    signed = sign("new-secret", f"{at}.".encode() + BODY)
+
+    assert post(client, header=f"t={at},v1={signed}").status_code == 200
+    assert post(client, header=f"t={at + 1000},v1={signed}").status_code == 401
+
+
+def test_a_stored_delivery_is_not_overwritten_by_another_of_its_id(client):
+    post(client)
+    forged = orjson.dumps({"_id": "d1", "type": "session.updated", "data": {"_id": "other"}})
+
+    assert post(client, forged).status_code == 200
+    assert bytes(WebhookDelivery.objects.get().body) == BODY
+
+
+@pytest.mark.parametrize(
+    "changed", [BODY + b" ", BODY[:-1], BODY.replace(b"d1", b"d2"), BODY.swapcase(), b"{}"]
+)
+def test_a_signature_holds_for_its_body_to_the_byte(client, changed):
+    assert problem(post(client, changed, header=signature()))[0] == 401
+
+
+@pytest.mark.parametrize("given", ["", "0" * 63, "0" * 64, "0" * 65, "é" * 64])
+def test_a_signature_of_any_length_is_compared_and_refused(client, given):
+    assert problem(post(client, header=f"t={int(time.time())},v1={given}"))[0] == 401

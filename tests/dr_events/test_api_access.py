@@ -1,4 +1,5 @@
-"""Who may call what, how often, and what everybody else is told."""
+"""How often one may call, and what everybody else is told. Who may call what:
+tests/security/test_scopes.py."""
 
 import uuid
 
@@ -6,43 +7,9 @@ import pytest
 from django.core.cache import cache
 
 from gateway.throttling import ClientThrottle, TokenThrottle
-from tests.clients import ALL_SCOPES, Api, create_client, problem
-from tests.dr_events.story import declaration, declare
+from tests.clients import Api, create_client, problem
 
 pytestmark = pytest.mark.django_db
-
-CALLS = [
-    ("get", "events/", "events:read"),
-    ("get", "events/{id}/", "events:read"),
-    ("get", "events/{id}/participations/", "events:read"),
-    ("post", "events/", "events:write"),
-    ("post", "events/preview/", "events:write"),
-    ("patch", "events/{id}/", "events:write"),
-    ("post", "events/{id}/end/", "events:write"),
-    ("post", "events/{id}/cancel/", "events:write"),
-    ("get", "events/{id}/report/", "reports:read"),
-    ("get", "sites/", "fleet:read"),
-    ("get", "chargestations/", "fleet:read"),
-    ("get", "sessions/", "fleet:read"),
-]
-
-
-@pytest.mark.parametrize(("method", "path", "scope"), CALLS)
-def test_a_call_needs_its_scope_and_nothing_else(client, capsys, method, path, scope):
-    event = declare()
-    others = [other for other in ALL_SCOPES if other != scope]
-    with_it = Api(client, create_client(capsys, "with", scope))
-    without = Api(client, create_client(capsys, "without", *others))
-    path = path.format(id=event.id)
-
-    def call(api):
-        return getattr(api, method)(path, *([declaration()] if method != "get" else []))
-
-    assert call(with_it).status_code < 300
-    problem(call(without), 403)
-    anonymous = getattr(client, method)(f"/api/v1/{path}", content_type="application/json")
-    problem(anonymous, 401)
-    assert anonymous.headers["WWW-Authenticate"].startswith("Bearer")
 
 
 def test_a_token_that_is_none_is_refused(client):

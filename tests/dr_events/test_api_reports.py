@@ -55,7 +55,7 @@ def test_the_report_has_a_row_a_participation_and_counts_that_add_up(api):
     assert AuditEntry.objects.filter(action="report.exported", actor="client:scada").count() == 2
 
 
-@pytest.mark.parametrize("format_", ["xlsx", "pdf", "parquet", "docx", ""])
+@pytest.mark.parametrize("format_", ["docx", "zip", ""])
 def test_a_format_there_is_not_is_said_so(api, format_):
     event = declare()
 

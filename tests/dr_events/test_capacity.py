@@ -103,6 +103,7 @@ def test_an_unknown_site_is_not_found(api, method):
 
     problem(response, 404)
     assert response.json()["detail"] == "Nothing is known as nowhere."
+    assert response.json()["errors"][0]["field"] == "id"
     assert not SiteCapacity.objects.exists()
 
 

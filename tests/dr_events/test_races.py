@@ -2,11 +2,13 @@
 
 import threading
 
+import orjson
 import pytest
 from django.db import connections
 
-from chargers import claims, sessions
+from chargers import claims, inbox, sessions
 from chargers.edrv.payloads import SessionData
+from chargers.models import Attempt, Command, WebhookDelivery
 from chargers.sessions import Said
 from dr_events import fanout, intake, reconciliation
 from tests.dr_events.story import ENDPOINT, OPERATOR, accept, declare, held_to, part, send, steer
@@ -78,6 +80,37 @@ def test_a_limit_sent_while_its_event_is_being_ended_is_cleared_before_the_event
         accept(10)
         event.refresh_from_db()
     assert (event.status, held_to(session)) == ("completed", (None, None))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_action_that_becomes_known_while_its_webhook_is_applied_is_locked_in_order(monkeypatch):
+    """Found by tests/faults: its session would be locked after others, and two could wait for each
+    other."""
+    make_session()
+    declare()
+    [claimed] = claims.claim(1, endpoint=ENDPOINT, now=later(1), lease_until=later(9))
+    data = {"_id": "late", "status": "completed"}
+    type_ = "session.set_power_limit.completed"
+    body = orjson.dumps({"_id": "d1", "type": type_, "data": data})
+    delivery = WebhookDelivery.objects.create(
+        external_id="d1", type=type_, body=body, received_at=later(1)
+    )
+    lock_sessions = inbox._lock_sessions
+
+    def lock_and_then(*arguments):
+        lock_sessions(*arguments)
+        attempt = Attempt.objects.filter(pk=claimed.attempt_id)
+        elsewhere(lambda: attempt.update(action_id="late", outcome="requested"))
+
+    monkeypatch.setattr(inbox, "_lock_sessions", lock_and_then)
+    inbox.apply_batch(now=later(2))
+    delivery.refresh_from_db()
+    assert delivery.state == "waiting"
+
+    inbox.retry_waiting(now=later(3))
+    inbox.apply_batch(now=later(3))
+    delivery.refresh_from_db()
+    assert (delivery.state, Command.objects.get().state) == ("applied", "accepted")
 
 
 @pytest.mark.django_db

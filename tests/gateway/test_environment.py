@@ -94,6 +94,33 @@ def test_an_address_that_leads_nowhere_is_refused(said):
         read("address", said, schemes=("https", "http"))
 
 
+def test_pairs_are_read_from_the_right_since_names_may_have_an_equals_sign():
+    said = "grid-ops=operator, cn=audit,ou=x=auditor"
+
+    with pytest.raises(BadVariable, match="NAME: 'cn=audit' does not end in = and one of"):
+        read("mapping", said, values=("operator", "auditor"))
+    found = read("mapping", "grid-ops=operator, cn=audit=auditor", values=("operator", "auditor"))
+    assert found == {"grid-ops": "operator", "cn=audit": "auditor"}
+    assert read("mapping", "", values=("operator",)) == {}
+
+
+def test_a_mail_server_has_its_encryption_in_its_address():
+    found = read("mail_server", "smtp+tls://us%40er:p%2Fw@mail.example.com:587")
+
+    assert (found["EMAIL_HOST"], found["EMAIL_PORT"]) == ("mail.example.com", 587)
+    assert (found["EMAIL_HOST_USER"], found["EMAIL_HOST_PASSWORD"]) == ("us@er", "p/w")
+    assert found["EMAIL_USE_TLS"] is True
+    assert read("mail_server", "")["EMAIL_BACKEND"].endswith("dummy.EmailBackend")
+
+
+@pytest.mark.parametrize("said", ["mail.example.com", "imap://user:hunter2@host", "smtp://"])
+def test_no_mail_server_is_refused_without_telling_its_password(said):
+    with pytest.raises(BadVariable, match="NAME: is no address such as smtp") as refused:
+        read("mail_server", said)
+
+    assert "hunter2" not in str(refused.value)
+
+
 def test_a_database_is_postgresql_with_every_part_of_its_address():
     found = read("database", "postgres://us%40er:p%2Fw@db.example.com:5433/dr?sslmode=require")
 

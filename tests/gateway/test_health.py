@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from chargers import limits, pace
+from chargers import inventory, limits, pace
 from chargers.edrv.errors import ProviderFailed, Unauthorized
 from chargers.models import Command, Heartbeat, WebhookDelivery
 from dr_events.reconciliation import SWEPT
@@ -15,6 +15,10 @@ from tests.fleet import FOUR_KW, NOW, later, make_session, wanting
 
 def swept(at=None):
     Heartbeat.objects.create(name=SWEPT, at=at or timezone.now())
+
+
+def read():
+    Heartbeat.objects.create(name=inventory.SYNCED, at=timezone.now())
 
 
 def delivery(at):
@@ -55,6 +59,7 @@ def test_health_is_for_reading(client, path):
 @pytest.mark.django_db
 def test_ready_is_when_every_check_is_ok(client):
     swept()
+    read()
 
     response = client.get("/health/ready/")
 
@@ -66,13 +71,23 @@ def test_ready_is_when_every_check_is_ok(client):
 
 
 @pytest.mark.django_db
+def test_until_the_fleet_has_been_read_the_gateway_is_degraded(client):
+    swept()
+
+    assert ask(client) == (200, "degraded", {"edrv"})
+
+
+@pytest.mark.django_db
 def test_without_a_sweep_the_gateway_is_down(client):
+    read()
+
     assert ask(client) == (503, "down", {"sweep"})
 
 
 @pytest.mark.django_db
 def test_without_redis_the_gateway_is_down_and_says_the_rest_all_the_same(client, redis_away):
     swept()
+    read()
 
     assert ask(client) == (503, "down", {"redis"})
 
@@ -171,3 +186,22 @@ def test_edrv_s_trouble_is_told_with_its_reason_until_edrv_answers(settings):
     assert check("edrv", at=later(92)).ok
     settings.EDRV_API_KEY = ""
     assert check("edrv").detail == "no EDRV_API_KEY is set"
+
+
+@pytest.mark.django_db
+def test_an_outage_of_edrv_is_one_alarm_that_counts_what_waits_for_it(client):
+    swept()
+    delivery(timezone.now())
+    for _ in range(3):
+        an_hour_overdue()
+    Command.objects.filter(pk=Command.objects.first().pk).update(
+        reason="provider_failed", next_attempt_at=timezone.now() + timedelta(minutes=1)
+    )
+    trouble()
+
+    said = client.get("/health/ready/").json()
+
+    failing = {name: found for name, found in said["checks"].items() if not found["ok"]}
+    assert set(failing) == {"edrv"}
+    assert "3 commands wait for it" in failing["edrv"]["detail"]
+    assert "see edrv" in said["checks"]["oldest_due"]["detail"]

@@ -3,9 +3,10 @@ inside gets out."""
 
 import pytest
 from django.core.exceptions import BadRequest, PermissionDenied, SuspiciousOperation
-from django.db import IntegrityError, OperationalError
+from django.db import IntegrityError, InternalError, OperationalError
 from django.http import Http404, HttpResponse
 from django.urls import path
+from psycopg.errors import ReadOnlySqlTransaction
 from rest_framework import exceptions
 from rest_framework.views import APIView
 
@@ -27,7 +28,9 @@ ERRORS = {
     "bug": RuntimeError(INSIDE),
     "row": IntegrityError(INSIDE),
     "database": OperationalError(INSIDE),
+    "read_only": InternalError(INSIDE),
 }
+ERRORS["read_only"].__cause__ = ReadOnlySqlTransaction(INSIDE)
 
 
 def plain(request, name):
@@ -79,6 +82,7 @@ def problem(response):
         ("nested", 400, "invalid", ["limit.value", "x"]),
         ("list", 400, "invalid", ["targets[1].type"]),
         ("database", 503, "unavailable", []),
+        ("read_only", 503, "unavailable", []),
     ],
 )
 def test_an_exception_is_a_problem_that_names_each_field(client, kind, name, status, code, fields):

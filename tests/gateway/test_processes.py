@@ -40,12 +40,29 @@ print("polite", flush=True)
 time.sleep(600)
 """
 SUPERVISOR = """
-import sys, time, pathlib
+import pathlib, signal, sys, time
 from gateway.processes import Program, Supervisor
-with Supervisor(log_dir=pathlib.Path(sys.argv[1])) as supervisor:
-    supervisor.start(Program("sleep", [sys.executable, "-c", "import time; time.sleep(600)"]))
-    print(supervisor.pid("sleep"), flush=True)
+log_dir, code, name = pathlib.Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+death_signal = signal.Signals[name] if name else None
+with Supervisor(log_dir=log_dir) as supervisor:
+    program = Program("one", [sys.executable, "-c", code], death_signal=death_signal)
+    supervisor.start(program)
+    print(supervisor.pid("one"), flush=True)
     time.sleep(600)
+"""
+# A launcher that stays, as `uv run` does: the program, in a process of its own.
+LAUNCHER = """
+import subprocess, sys
+child = subprocess.Popen([sys.argv[1], "-c", sys.argv[2]], cwd=sys.argv[3])
+print(child.pid, flush=True)
+child.wait()
+"""
+LAUNCHED = """
+import time
+from gateway.processes import die_with_uv
+die_with_uv()
+print("ready", flush=True)
+time.sleep(600)
 """
 
 
@@ -178,20 +195,56 @@ def test_programs_are_asked_in_their_own_way_and_servers_last(supervisor, tmp_pa
     assert book.read_text().splitlines() == ["client SIGTERM", "server SIGINT"]
 
 
-def test_a_killed_supervisor_leaves_nobody(tmp_path):
+@pytest.mark.parametrize(("code", "death_signal"), [(SLEEP, ""), (STUBBORN, "SIGKILL")])
+def test_a_killed_supervisor_leaves_nobody(tmp_path, code, death_signal):
     parent = subprocess.Popen(
-        [sys.executable, "-c", SUPERVISOR, str(tmp_path)],
+        [sys.executable, "-c", SUPERVISOR, str(tmp_path), code, death_signal],
         cwd=REPOSITORY,
         stdout=subprocess.PIPE,
         text=True,
     )
     child = int(parent.stdout.readline())
     assert is_running(child)
+    if code is STUBBORN:
+        wait_until(lambda: "deaf" in (tmp_path / "one.log").read_text())
 
     parent.kill()
     parent.wait()
 
     wait_until(lambda: not is_running(child))
+
+
+def launched_by(launcher):
+    """The launcher's process, and its child's id, once the child is ready."""
+    launcher.symlink_to(os.path.realpath(sys.executable))
+    parent = subprocess.Popen(
+        [str(launcher), "-c", LAUNCHER, sys.executable, LAUNCHED, str(REPOSITORY)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    child = int(parent.stdout.readline())
+    assert parent.stdout.readline() == "ready\n"
+    return parent, child
+
+
+def test_killing_uv_kills_what_uv_has_started(tmp_path):
+    uv, child = launched_by(tmp_path / "uv")
+
+    uv.kill()
+    uv.wait()
+
+    wait_until(lambda: not is_running(child))
+
+
+def test_who_was_started_by_a_shell_stays_when_that_has_gone(tmp_path):
+    shell, child = launched_by(tmp_path / "sh")
+
+    shell.kill()
+    shell.wait()
+    time.sleep(3 * processes.PARENT_LOOK_S)
+
+    assert is_running(child)
+    os.kill(child, signal.SIGKILL)
 
 
 def test_a_log_that_grew_too_large_is_put_aside(supervisor, restarted, monkeypatch):

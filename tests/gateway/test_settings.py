@@ -15,6 +15,7 @@ PRODUCTION = {
     "REDIS_URL": "redis://127.0.0.1:1/0",
     "EDRV_API_KEY": "key",
     "EDRV_WEBHOOK_SECRETS": "secret",
+    "EVIDENCE_SIGNING_KEYS": "2026:" + "1f" * 32,
 }
 SHOW = """
 import json, os
@@ -63,6 +64,33 @@ def test_nothing_is_written_where_everything_is_given(tmp_path):
     settings_of(tmp_path / "data", **PRODUCTION)
 
     assert not (tmp_path / "data").exists()
+
+
+def test_a_second_factor_is_required_unless_it_all_runs_without_tls(tmp_path):
+    assert settings_of(tmp_path, **PRODUCTION)["SECOND_FACTOR_REQUIRED"] is True
+    assert settings_of(tmp_path, PLAIN_HTTP="1")["SECOND_FACTOR_REQUIRED"] is False
+
+
+def test_single_sign_on_needs_https_and_a_client(tmp_path):
+    issuer = "https://login.example.com/realms/grid/"
+    found = settings_of(tmp_path, **PRODUCTION, OIDC_ISSUER=issuer, OIDC_CLIENT_ID="gateway")
+    assert found["OIDC_ISSUER"] == issuer.rstrip("/")
+
+    for bad in ({"OIDC_ISSUER": issuer}, {"OIDC_ISSUER": issuer.replace("https", "http")}):
+        done = run(tmp_path, *MANAGE, "check", **PRODUCTION, **bad)
+        assert (done.returncode, done.stderr.partition(":")[0]) in (
+            (1, "OIDC_CLIENT_ID"),
+            (1, "OIDC_ISSUER"),
+        )
+
+
+def test_anchors_by_e_mail_need_a_mail_server(tmp_path):
+    asked = {**PRODUCTION, "AUDIT_ANCHOR_EMAILS": "audit@utility.example"}
+
+    done = run(tmp_path, *MANAGE, "check", **asked)
+
+    assert (done.returncode, done.stderr.partition(":")[0]) == (1, "AUDIT_ANCHOR_EMAILS")
+    assert settings_of(tmp_path, **asked, EMAIL_URL="smtp://mail.utility.example:25")
 
 
 def test_on_one_machine_a_key_is_made_once_and_kept_to_its_owner(tmp_path):

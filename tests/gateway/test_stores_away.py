@@ -6,7 +6,8 @@ import subprocess
 import pytest
 import requests
 
-from tests.gateway_process import MANAGE, REPOSITORY, free_port
+from tests.gateway_process import MANAGE, REPOSITORY
+from tests.ports import free_port
 from tests.waiting import wait_until
 
 

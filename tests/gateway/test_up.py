@@ -6,11 +6,14 @@ import subprocess
 from datetime import UTC, datetime, timedelta
 
 import psutil
+import psycopg
 import pytest
 
 from gateway import embedded
+from gateway.database_role import APP_ROLE
 from gateway.embedded import EmbeddedServerFailed
-from tests.gateway_process import MANAGE, REPOSITORY, Gateway, free_port, is_running
+from tests.gateway_process import MANAGE, REPOSITORY, Gateway, is_running
+from tests.ports import free_port
 from tests.simulation import Simulation
 from tests.waiting import wait_until
 
@@ -49,8 +52,18 @@ def scheduled(gateway):
     return gateway.declare(starts_at=(datetime.now(UTC) + timedelta(days=30)).isoformat())["id"]
 
 
+def test_it_says_at_once_what_it_has_read_and_that_it_runs(gateway):
+    def said():
+        return (gateway.data_dir / "up.log").read_text()
+
+    wait_until(lambda: "The gateway runs." in said())
+
+    assert "read from eDRV: 1 sites," in said()
+    assert "4 sessions" in said()
+
+
 def test_a_second_one_on_the_same_data_is_refused_in_one_line(gateway):
-    before = gateway.family()
+    before = gateway.programs()
 
     refused = up(gateway.data_dir, free_port())
 
@@ -161,3 +174,18 @@ def test_a_command_that_has_to_wait_too_long_for_another_says_so(tmp_path, monke
             embedded.database_turn(tmp_path),
         ):
             pytest.fail("nobody was waited for")
+
+
+def test_its_programs_own_nothing_in_the_database(gateway):
+    held = gateway.rows(
+        "SELECT DISTINCT usename FROM pg_stat_activity"
+        " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+    )
+    host = str(embedded.socket_dir(gateway.data_dir))
+
+    assert held == [{"usename": APP_ROLE}]
+    with (
+        psycopg.connect(host=host, user=APP_ROLE, dbname="postgres") as connection,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        connection.execute("UPDATE chargers_auditentry SET actor = 'somebody'")

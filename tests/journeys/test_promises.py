@@ -242,10 +242,7 @@ def test_p5_late_answers_to_an_older_limit_do_not_undo_the_newer_one(gateway, ed
     wait_until(lambda: len(held_down(edrv)) > 40)
     edrv.clear_faults()
 
-    gateway.client._http.patch(
-        f"{gateway.url}/api/v1/events/{event['id']}/",
-        json={"limit": {"kind": "per_session", "unit": "power", "value": 6000}},
-    ).raise_for_status()
+    gateway.amend(event["id"], limit={"kind": "per_session", "unit": "power", "value": 6000})
     time.sleep(4)  # the old answers are in by now
     gateway.wait_until_answered(event["id"])
 

@@ -17,7 +17,7 @@ from rich.console import Console
 from gateway.demo import verdict, view
 from gateway.demo.story import Story
 from gateway.demo.world import World
-from gateway.processes import ProgramFailed
+from gateway.processes import ProgramFailed, die_with_uv
 
 LOG_WIDTH = 110
 
@@ -39,6 +39,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, port: int, once: bool, **options: Any) -> None:
+        die_with_uv()
         # A log has no width of its own; a table needs one.
         console = Console(width=None if sys.stdout.isatty() else LOG_WIDTH)
         world = World(settings.BASE_DIR, settings.DATA_DIR / "demo", port, console.print)

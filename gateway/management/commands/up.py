@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from gateway.embedded import EmbeddedServerFailed
-from gateway.processes import ProgramFailed
+from gateway.processes import ProgramFailed, die_with_uv
 from gateway.stack import Stack, StackInUse
 
 
@@ -23,7 +23,8 @@ class Command(BaseCommand):
         parser.add_argument("--port", type=int, default=8000, help="web port (default 8000)")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        stack = Stack(port=options["port"], say=self.stdout.write)
+        die_with_uv()
+        stack = Stack(port=options["port"], say=self._say)
         try:
             with stack:
                 self._greet(stack)
@@ -33,8 +34,13 @@ class Command(BaseCommand):
         except KeyboardInterrupt as error:
             raise CommandError("Stopped while starting.", returncode=130) from error
 
+    def _say(self, text: str) -> None:
+        """At once, into a pipe or a file too: whoever waits there must see that it runs."""
+        self.stdout.write(text)
+        self.stdout.flush()
+
     def _greet(self, stack: Stack) -> None:
-        self.stdout.write(
+        self._say(
             f"\nThe gateway runs. Ctrl-C stops it.\n"
             f"  admin    {stack.url}/admin/   (first user: manage.py createsuperuser)\n"
             f"  API      {stack.url}/api/v1/docs/\n"

@@ -17,21 +17,25 @@ ITEMS = [{"_id": f"{number:024x}"} for number in range(45)]
 
 
 class Lists(BaseHTTPRequestHandler):
-    """45 sessions, 20 a page at most, as the server's `first_page` and `says` have it."""
+    """45 sessions, 20 a page at most, as the server's `first_page` and `says` have it, at its
+    `path`. A page before the first is a mistake of `before_first`."""
 
     def do_GET(self):
+        if urlsplit(self.path).path != self.server.path:
+            self.answer(404, "404: Not Found")
+            return
         asked = int(parse_qs(urlsplit(self.path).query)["paginate_page"][0])
         at = (asked - self.server.first_page) * 20
         if at < 0:
-            self.answer(400, {"ok": False, "message": "paginate_page"})
+            self.answer(self.server.before_first, {"ok": False, "message": "paginate_page"})
             return
         envelope = {"ok": True, "message": "", "result": ITEMS[at : at + 20]}
         if self.server.says:
             envelope |= {"hasNext": at + 20 < len(ITEMS), "hasPrevious": at > 0}
         self.answer(200, envelope)
 
-    def answer(self, status, envelope):
-        body = json.dumps(envelope).encode()
+    def answer(self, status, said):
+        body = said.encode() if isinstance(said, str) else json.dumps(said).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -46,21 +50,38 @@ def server():
     with ThreadingHTTPServer(("127.0.0.1", 0), Lists) as running:
         thread = threading.Thread(target=running.serve_forever)
         thread.start()
+        running.path, running.before_first = "/sessions", 400
+        running.first_page, running.says = 1, False
         yield running
         running.shutdown()
         thread.join()
+
+
+def ids_read_from(server):
+    endpoint = Endpoint(f"http://127.0.0.1:{server.server_port}", "key")
+    with EdrvClient(endpoint) as client:
+        return {item["_id"] for page in client.pages("sessions") for item in page}
 
 
 @pytest.mark.parametrize("first_page", [0, 1])
 @pytest.mark.parametrize("says", [True, False])
 def test_every_item_is_read_however_a_server_pages(server, first_page, says):
     server.first_page, server.says = first_page, says
-    endpoint = Endpoint(f"http://127.0.0.1:{server.server_port}", "key")
 
-    with EdrvClient(endpoint) as client:
-        found = {item["_id"] for page in client.pages("sessions") for item in page}
+    assert ids_read_from(server) == {item["_id"] for item in ITEMS}
 
-    assert found == {item["_id"] for item in ITEMS}
+
+@pytest.mark.parametrize("status", [400, 404, 422, 500])
+def test_a_page_before_the_first_may_be_answered_anyhow(server, status):
+    server.before_first = status
+
+    assert ids_read_from(server) == {item["_id"] for item in ITEMS}
+
+
+def test_a_list_may_be_at_a_path_with_a_slash_whatever_words_say_so(server):
+    server.path = "/sessions/"
+
+    assert ids_read_from(server) == {item["_id"] for item in ITEMS}
 
 
 @pytest.mark.parametrize(

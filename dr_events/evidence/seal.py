@@ -1,0 +1,175 @@
+"""The manifest of a package and its signature (Ed25519). Pure.
+
+What is signed is `manifest.json` as it stands, byte for byte; it holds the SHA-256 of every other
+file and the id of the key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from chargers.canonical import canonical
+from dr_events.evidence.baselines import BEFORE_S, METHODS
+from dr_events.evidence.computation import Terms
+from dr_events.evidence.files import time_in, time_text
+from dr_events.evidence.intervals import MAX_GAP_S, MINIMUM_COMPLETENESS_PERCENT
+from dr_events.evidence.performance import REBOUND_S, SHOWN_BEFORE_S
+
+FORMAT = "ev-demand-response-evidence/1"
+SOFTWARE = {"name": "ev-demand-response-gateway", "version": "0.1.0"}
+MANIFEST, SIGNATURE = "manifest.json", "signature.json"
+HEX_64 = re.compile(r"[0-9a-f]{64}")
+# What the figures rest on besides the program's own choice.
+CONSTANTS = {
+    "max_gap_s": MAX_GAP_S,
+    "minimum_completeness_percent": MINIMUM_COMPLETENESS_PERCENT,
+    "baseline_before_s": BEFORE_S,
+    "shown_before_s": SHOWN_BEFORE_S,
+    "rebound_s": REBOUND_S,
+}
+
+
+def manifest_of(
+    terms: Terms,
+    *,
+    event: dict[str, Any],
+    files: list[dict[str, Any]],
+    chain_head: dict[str, Any],
+    made_by: str,
+    key_id: str,
+) -> bytes:
+    """The manifest as canonical JSON."""
+    return canonical(
+        {
+            "format": FORMAT,
+            "software": SOFTWARE,
+            "made_at": time_text(terms.as_of),
+            "made_by": made_by,
+            "event": {name: event[name] for name in ("id", "external_id", "name", "status")},
+            "terms": terms_json(terms),
+            "constants": CONSTANTS,
+            "methods": [
+                METHODS[id_].as_json(is_settlement_grade=id_ in terms.settlement_grade)
+                for id_ in terms.methods
+            ],
+            "chain": {**chain_head, "algorithm": "SHA-256 over canonical JSON (RFC 8785)"},
+            "files": files,
+            "signed_with": key_id,
+        }
+    )
+
+
+def terms_json(terms: Terms) -> dict[str, Any]:
+    """The terms as a manifest has them."""
+    return {
+        "interval_minutes": terms.interval_minutes,
+        "methods": list(terms.methods),
+        "settlement_grade": list(terms.settlement_grade),
+        "as_of": time_text(terms.as_of),
+        "started_at": _text_or_none(terms.started_at),
+        "ended_at": _text_or_none(terms.ended_at),
+    }
+
+
+def _text_or_none(at: datetime | None) -> str | None:
+    return time_text(at) if at else None
+
+
+def terms_in(manifest: dict[str, Any]) -> Terms:
+    """The terms a package was computed by. Raises KeyError, TypeError or ValueError."""
+    said = manifest["terms"]
+    as_of = time_in(said["as_of"])
+    if as_of is None:
+        raise ValueError("the manifest does not say as of when")
+    return Terms(
+        interval_minutes=int(said["interval_minutes"]),
+        methods=tuple(said["methods"]),
+        settlement_grade=tuple(said["settlement_grade"]),
+        as_of=as_of,
+        started_at=time_in(said["started_at"]),
+        ended_at=time_in(said["ended_at"]),
+    )
+
+
+def unknown_methods(manifest: dict[str, Any]) -> list[str]:
+    """Methods that this software has not, or has in another version; constants likewise."""
+    ours = {id_: method.version for id_, method in METHODS.items()}
+    wrong = [
+        f"method {said['id']} version {said['version']} is not known here"
+        for said in manifest["methods"]
+        if ours.get(said["id"]) != said["version"]
+    ]
+    if manifest["constants"] != CONSTANTS:
+        wrong.append("the constants are not those of this software")
+    return wrong
+
+
+# --- signatures -------------------------------------------------------------------------------
+
+
+def public_key_of(seed: str) -> str:
+    """The public key of a signing key, both in hexadecimal digits."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    private = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(seed))
+    return private.public_key().public_bytes_raw().hex()
+
+
+def sign(manifest: bytes, *, key_id: str, seed: str) -> bytes:
+    """`signature.json` for these bytes of a manifest."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    private = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(seed))
+    return canonical(
+        {
+            "algorithm": "Ed25519",
+            "key_id": key_id,
+            "public_key": private.public_key().public_bytes_raw().hex(),
+            "signature": private.sign(manifest).hex(),
+        }
+    )
+
+
+def wrong_with_signature(
+    manifest: bytes, signature: bytes, *, key_id: str, trusted: Iterable[str] = ()
+) -> str | None:
+    """What is wrong, or None. With `trusted` public keys, it has to be one of them."""
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    try:
+        said = orjson.loads(signature)
+        if canonical(said) != signature or said["algorithm"] != "Ed25519":
+            return "the signature is not in its canonical form"
+        if said["key_id"] != key_id:
+            return "the signature names another key than the manifest"
+        if trusted and said["public_key"] not in trusted:
+            return f"signed with {said['public_key']}, which is not the key you trust"
+        public = Ed25519PublicKey.from_public_bytes(_bytes_in(said["public_key"]))
+        public.verify(_bytes_in(said["signature"]), manifest)
+    except InvalidSignature:
+        return "the signature is not of this manifest"
+    except (ValueError, KeyError, TypeError):
+        return "the signature cannot be read"
+    return None
+
+
+def _bytes_in(text: str) -> bytes:
+    found = bytes.fromhex(text)
+    if found.hex() != text:
+        raise ValueError("not in lower-case hexadecimal digits")
+    return found
+
+
+def sha256_of(pieces: Iterable[bytes]) -> str:
+    """Of a file, piece by piece."""
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece)
+    return digest.hexdigest()

@@ -1,0 +1,142 @@
+"""Reports that are made in the background, one at a time: asked for, made, kept for a while.
+
+The row is the guarantee: a worker that dies leaves its export `running` and its lock free, and the
+next tick makes it anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from functools import partial
+from typing import IO
+
+import structlog
+from django.conf import settings
+from django.core.cache import cache
+from django.db import transaction
+from redis import RedisError
+
+from chargers import audit, sql
+from chargers.audit import Actor
+from dr_events import reports
+from dr_events.models import Event, Export, ExportPiece
+
+log = structlog.get_logger(__name__)
+
+PIECE_BYTES = 1 << 20
+PROGRESS_KEPT_S = 3600
+# From so many participations on, a report that reads all their readings is not waited for.
+LONG_FROM = 2_000
+State = Export.State
+
+
+def request(event: Event, format_: str, *, actor: Actor, now: datetime) -> Export:
+    """Ask for a report in one of `reports.FORMATS`. That it was asked for is on record."""
+    with transaction.atomic():
+        reports.note_export(event, format_, actor=actor, now=now)
+        return Export.objects.create(
+            event=event, format=format_, requested_by=actor.name, requested_at=now
+        )
+
+
+def is_long(event: Event, format_: str) -> bool:
+    """Whether a report is better made in the background."""
+    return format_ != "csv" and event.participations.count() >= LONG_FROM
+
+
+def progress_of(export: Export) -> tuple[int, int]:
+    """How many of its participations are done, and how many there are."""
+    total = export.event.participations.count()
+    return total if export.state == State.READY else min(total, done_of(export)), total
+
+
+def done_of(export: Export) -> int:
+    """How many participations of an export that is running are done, as far as is known."""
+    try:
+        return cache.get(_key(export)) or 0
+    except (RedisError, OSError):
+        return 0
+
+
+def make_due(*, now: datetime) -> None:
+    """Make every export that was asked for, and forget old files; one worker at a time."""
+    with sql.only_one("exports") as had:
+        if had:
+            _forget(now)
+            while export := _next():
+                _make(export, now)
+
+
+def content_of(export: Export) -> Iterator[bytes]:
+    """The file of a ready export, piece by piece."""
+    numbers = export.pieces.order_by("number").values_list("number", flat=True)
+    for number in list(numbers):
+        yield bytes(export.pieces.values_list("content", flat=True).get(number=number))
+
+
+def _next() -> Export | None:
+    # One that is running is nobody's: whoever ran it has lost the lock.
+    unfinished = Export.objects.filter(state__in=(State.WAITING, State.RUNNING))
+    return unfinished.select_related("event").order_by("requested_at").first()
+
+
+def _make(export: Export, now: datetime) -> None:
+    Export.objects.filter(pk=export.pk).update(state=State.RUNNING)
+    try:
+        with tempfile.TemporaryFile(prefix="export-") as file:
+            digest, size = _write(export, file, now)
+            _keep(export, file, digest=digest, size=size, now=now)
+    except Exception as error:
+        log.exception("export.failed", export=str(export.pk))
+        Export.objects.filter(pk=export.pk).update(
+            state=State.FAILED, finished_at=now, trouble=f"{type(error).__name__}: {error}"[:300]
+        )
+
+
+def _write(export: Export, file: IO[bytes], now: datetime) -> tuple[str, int]:
+    digest, size = hashlib.sha256(), 0
+    order = reports.Order(
+        export.event, Actor(export.requested_by), now, partial(_note_progress, export)
+    )
+    for piece in reports.FORMATS[export.format].write(order):
+        digest.update(piece)
+        size += file.write(piece)
+    file.seek(0)
+    return digest.hexdigest(), size
+
+
+@transaction.atomic
+def _keep(export: Export, file: IO[bytes], *, digest: str, size: int, now: datetime) -> None:
+    export.pieces.all().delete()
+    for number in range(-(-size // PIECE_BYTES)):
+        ExportPiece.objects.create(export=export, number=number, content=file.read(PIECE_BYTES))
+    Export.objects.filter(pk=export.pk).update(
+        state=State.READY, finished_at=now, sha256=digest, size_bytes=size
+    )
+    audit.record(
+        audit.GATEWAY,
+        "report.made",
+        at=now,
+        subject="event",
+        subject_ids=[export.event_id],
+        after={"format": export.format, "for": export.requested_by, "sha256": digest},
+    )
+
+
+def _forget(now: datetime) -> None:
+    before = now - timedelta(days=settings.EXPORTS_KEPT_DAYS)
+    ExportPiece.objects.filter(export__finished_at__lt=before).delete()
+
+
+def _note_progress(export: Export, done: int) -> None:
+    try:
+        cache.set(_key(export), done, PROGRESS_KEPT_S)
+    except (RedisError, OSError):
+        log.warning("export.progress_unheard", export=str(export.pk))
+
+
+def _key(export: Export) -> str:
+    return f"export:{export.pk}"

@@ -1,0 +1,145 @@
+"""Every format opens in what people open it with, and tells the same figures."""
+
+import io
+import json
+from datetime import UTC
+
+import openpyxl
+import pyarrow.parquet as pq
+import pypdf
+import pytest
+
+from dr_events import reports
+from dr_events.evidence import xlsx
+from tests.dr_events.evidence.told import AUDITOR, told_event
+from tests.dr_events.story import declare
+from tests.fleet import later
+
+pytestmark = pytest.mark.django_db
+
+
+def exported(event, format_, *, at=7200):
+    return b"".join(reports.export(event, format_, actor=AUDITOR, now=later(at)))
+
+
+@pytest.fixture
+def event(db):
+    return told_event()[0]
+
+
+def parquet(event):
+    return pq.read_table(io.BytesIO(exported(event, "parquet")))
+
+
+def workbook(event):
+    return openpyxl.load_workbook(io.BytesIO(exported(event, "xlsx")))
+
+
+def rows_of(sheet):
+    head, *rows = sheet.iter_rows(values_only=True)
+    return [dict(zip(head, row, strict=True)) for row in rows]
+
+
+def text_of(event):
+    pages = pypdf.PdfReader(io.BytesIO(exported(event, "pdf"))).pages
+    return [" ".join(page.extract_text().split()) for page in pages]
+
+
+def test_json_parquet_and_xlsx_have_the_same_participations(event):
+    from_json = json.loads(exported(event, "json"))["participations"]
+    from_parquet = parquet(event).to_pylist()
+    from_xlsx = rows_of(workbook(event)["Participations"])
+
+    names = [name for name in reports.REPORT.names if not name.endswith("_at")]
+    for name in names:
+        values = [row[name] or None for row in from_json]
+        assert values == [row[name] or None for row in from_parquet], name
+        assert values == [row[name] or None for row in from_xlsx], name
+    assert [row["outcome"] for row in from_json] == ["complied", "exempt"]
+
+
+def test_json_keeps_what_it_had_and_adds_the_performance_at_the_end(event):
+    report = json.loads(exported(event, "json"))
+
+    assert list(report)[-2:] == ["participations", "performance"]
+    assert list(report["participations"][0])[: len(reports.NAMES)] == reports.NAMES
+    summary = report["performance"]["summary"]
+    assert summary["delivered_kwh"] == {"value": pytest.approx(7 / 3, abs=0.01), "unit": "kWh"}
+    assert report["performance"]["method"]["grade"] == "not settlement grade"
+    assert report["fields"]["delivered_kwh"]
+
+
+def test_parquet_is_typed_and_says_what_its_columns_mean(event):
+    table = parquet(event)
+
+    assert str(table.schema.field("accepted_at").type) == "timestamp[us, tz=UTC]"
+    assert table.schema.field("delivered_kwh").metadata[b"meaning"].endswith(b"kWh")
+    assert json.loads(table.schema.metadata[b"event"])["external_id"] == "F12-0142"
+    assert table.column("accepted_at").to_pylist() == [
+        later(1),
+        None,
+    ]
+
+
+def test_xlsx_has_typed_cells_charts_and_no_formulas(event):
+    book = workbook(event)
+
+    assert book.sheetnames[0] == "Summary"
+    assert {"Participations", "Sites", "Load", "Intervals", "Baselines", "Dictionary"} <= set(
+        book.sheetnames
+    )
+    first = rows_of(book["Participations"])[0]
+    assert first["accepted_at"].replace(tzinfo=UTC) == later(1)
+    assert first["site_name"] == "=HYPERLINK(1)"
+    cells = [cell for sheet in book for row in sheet.iter_rows() for cell in row]
+    assert not [cell for cell in cells if cell.data_type == "f"]
+    assert len(book["Summary"]._charts) == 2
+    said = {row[0].value: row[1].value for row in book["Summary"].iter_rows()}
+    assert said["participations"] == 2
+    assert said["delivered kwh"] == pytest.approx(7 / 3, abs=0.01)
+
+
+def test_a_table_too_long_for_a_sheet_goes_on_in_the_next(event, monkeypatch):
+    monkeypatch.setattr(xlsx, "MOST_ROWS", 11)
+
+    book = workbook(event)
+
+    assert [book[name].max_row for name in book.sheetnames if name.startswith("Intervals")] == [
+        11, 11, 11, 11, 5,
+    ]  # fmt: skip
+
+
+def test_pdf_tells_the_order_the_outcome_the_method_and_the_seal_on_two_pages(event):
+    first, second = text_of(event)
+
+    assert "Feeder F12 overload" in first
+    assert "4,200 W (per session)" in first
+    assert "2: 1 complied, 1 exempt" in first
+    assert "ordered 2.27 kWh, delivered 2.33 kWh (7.0 kW on average): 102.9 %" in first
+    assert "None: every session complied" in second
+    assert "Meter before / meter after" in second
+    assert "not settlement grade" in second
+    assert "public key" in second
+
+
+@pytest.mark.parametrize("format_", ["json", "csv", "xlsx", "pdf", "parquet", "package"])
+@pytest.mark.parametrize("starts", [0, 3600])
+def test_every_format_can_tell_of_an_event_in_which_nobody_takes_part(format_, starts):
+    event = declare(
+        starts_at=later(starts).isoformat(), duration="PT10M", name="<Łódź & co>",
+        targets=[{"type": "feeder", "value": "F99"}],
+    )  # fmt: skip
+
+    assert exported(event, format_, at=60)
+
+
+@pytest.mark.parametrize("format_", ["json", "xlsx", "pdf", "parquet", "package"])
+def test_a_running_event_is_told_as_far_as_it_has_got(format_):
+    from tests.dr_events.story import accept
+    from tests.fleet import make_session
+
+    make_session()
+    event = declare()
+    accept(1)
+
+    assert exported(event, format_, at=300)

@@ -1,0 +1,278 @@
+"""The sealed package: whatever is altered in it is found, and every figure can be computed anew."""
+
+import csv
+import io
+import json
+import random
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import orjson
+import pytest
+from django.conf import settings as django_settings
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from chargers.models import AuditEntry
+from dr_events import verify
+from dr_events.evidence import seal
+from dr_events.evidence.files import cells_of, rows_in
+from dr_events.evidence.tables import COMPUTED, OPT_OUTS, TABLES
+from tests.dr_events.evidence.told import package_of, told_event, verified
+
+KEYS = {"2026a": "1f" * 32, "2025": "2e" * 32}
+# The story has no opt-outs and no earlier days.
+FILLED = [table for table in TABLES if table.name not in ("opt_outs", "site_history")]
+REPOSITORY = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory, django_db_setup, django_db_blocker):
+    """One package for all that only read it. Its event is gone again afterwards."""
+    from django.core.management import call_command
+
+    path = tmp_path_factory.mktemp("evidence") / "package.zip"
+    with django_db_blocker.unblock():
+        kept = django_settings.EVIDENCE_SIGNING_KEYS
+        django_settings.EVIDENCE_SIGNING_KEYS = KEYS
+        try:
+            package_of(told_event()[0], path)
+        finally:
+            django_settings.EVIDENCE_SIGNING_KEYS = kept
+            call_command("flush", interactive=False, verbosity=0)
+    return path
+
+
+def members(path):
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def written(path, files):
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return path
+
+
+def resigned(path, files):
+    """What a forger does who has a key, though not ours: all digests and the signature anew."""
+    manifest = json.loads(files[seal.MANIFEST])
+    for file in manifest["files"]:
+        file["sha256"] = seal.sha256_of([files[file["name"]]])
+    signed = seal.canonical(manifest)
+    signature = seal.sign(signed, key_id=manifest["signed_with"], seed="ab" * 32)
+    return written(path, {**files, seal.MANIFEST: signed, seal.SIGNATURE: signature})
+
+
+def rows_of(package, name):
+    return list(csv.DictReader(io.StringIO(members(package)[f"{name}.csv"].decode())))
+
+
+def test_a_package_as_it_was_made_is_verified(package):
+    status, said = verified(package)
+
+    assert status == 0, said
+    assert "VERIFIED  event F12-0142: Feeder F12 overload" in said
+    assert seal.public_key_of(KEYS["2026a"]) in said
+
+
+def test_it_is_verified_without_django_and_without_a_database(package, tmp_path):
+    probe = (
+        "import sys, dr_events.verify as v; code = v.main(sys.argv[1:]);"
+        " assert not any(m.split('.')[0] in ('django', 'psycopg', 'celery') for m in sys.modules);"
+        " sys.exit(code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", probe, str(package)],
+        env={"PYTHONPATH": str(REPOSITORY)}, cwd=tmp_path, capture_output=True, text=True,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_it_must_be_signed_with_the_key_that_is_trusted(package):
+    ours, other = (seal.public_key_of(seed) for seed in (KEYS["2026a"], KEYS["2025"]))
+
+    assert verified(package, "--public-key", ours)[0] == 0
+    assert verified(package, "--public-key", other, "--public-key", ours)[0] == 0
+    status, said = verified(package, "--public-key", other)
+    assert status == 1
+    assert "not the key you trust" in said
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_every_single_bit_that_changes_in_any_file_is_found(package, data, tmp_path_factory):
+    files = members(package)
+    name = data.draw(st.sampled_from(sorted(files)))
+    bit = data.draw(st.integers(0, len(files[name]) * 8 - 1))
+    changed = bytearray(files[name])
+    changed[bit // 8] ^= 1 << bit % 8
+    path = tmp_path_factory.mktemp("bit") / "package.zip"
+
+    found = list(verify.findings_of(written(path, {**files, name: bytes(changed)})))
+
+    assert found
+
+
+@pytest.mark.parametrize("name", ["performance.csv", "README.txt", seal.SIGNATURE])
+def test_a_file_that_is_missing_is_named(package, name, tmp_path):
+    files = members(package)
+    del files[name]
+
+    (found,) = verify.findings_of(written(tmp_path / "package.zip", files))
+
+    assert name in found
+
+
+def test_a_file_too_many_is_named(package, tmp_path):
+    files = {**members(package), "letter.txt": b"trust me"}
+
+    assert list(verify.findings_of(written(tmp_path / "package.zip", files))) == [
+        "letter.txt is not in the manifest"
+    ]
+
+
+@pytest.mark.parametrize("table", COMPUTED, ids=lambda table: table.name)
+def test_a_figure_that_does_not_follow_is_named_whoever_signs_it(package, table, tmp_path):
+    files = members(package)
+    lines = files[table.file_name].decode().split("\r\n")
+    cells = next(csv.reader([lines[-2]]))
+    column = next(i for i in range(len(cells) - 1, -1, -1) if _is_number(cells[i]))
+    cells[column] = repr(float(cells[column]) + 0.001)
+    lines[-2] = ",".join(cells)
+    forged = {**files, table.file_name: "\r\n".join(lines).encode()}
+
+    found = list(verify.findings_of(resigned(tmp_path / "package.zip", forged)))
+
+    assert found
+    assert any(f"{table.name}: " in one and table.names[column] in one for one in found)
+
+
+def _is_number(cell):
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("table", FILLED, ids=lambda table: table.name)
+def test_a_row_that_is_taken_out_is_found_whoever_signs_it(package, table, tmp_path):
+    files = members(package)
+    lines = files[table.file_name].decode().split("\r\n")
+    chosen = random.Random(table.name).randrange(1, len(lines) - 1)
+    forged = "\r\n".join(lines[:chosen] + lines[chosen + 1 :]).encode()
+    path = resigned(tmp_path / "package.zip", {**files, table.file_name: forged})
+
+    assert any(table.name in one for one in verify.findings_of(path))
+
+
+def test_an_audit_entry_that_was_altered_is_named_whoever_signs_it(package, tmp_path):
+    files = members(package)
+    forged = {**files, "audit.csv": files["audit.csv"].replace(b"user:operator", b"user:nobody")}
+
+    found = list(verify.findings_of(resigned(tmp_path / "package.zip", forged)))
+
+    assert found == ["audit: entry 1 is not the one that was linked"]
+
+
+def test_what_is_no_package_is_said_so(tmp_path):
+    (tmp_path / "text.zip").write_text("hello")
+
+    (found,) = verify.findings_of(tmp_path / "text.zip")
+
+    assert found.startswith("cannot be read: BadZipFile")
+    with pytest.raises(SystemExit):
+        verify.main([str(tmp_path / "nothing.zip")])
+
+
+# --- what is in it -----------------------------------------------------------------------------
+
+
+def test_the_figures_are_those_of_the_story(package):
+    complied, exempt = rows_of(package, "performance")
+
+    assert (complied["outcome"], exempt["outcome"]) == ("complied", "exempt")
+    # 11 kW for 20 minutes: 3.667 kWh. 6.8 kW were ordered off it. It drew 4 kW but for a second
+    # in which the line runs from 11 to 4.
+    assert float(complied["baseline_kwh"]) == pytest.approx(11 / 3, abs=1e-6)
+    assert float(complied["ordered_kwh"]) == pytest.approx(6.8 / 3, abs=1e-6)
+    assert float(complied["metered_kwh"]) == pytest.approx(4 / 3 + 3.5 / 3600, abs=1e-6)
+    assert float(complied["delivered_kwh"]) == pytest.approx(7 / 3 - 3.5 / 3600, abs=1e-6)
+    assert (complied["seconds_to_accepted"], complied["seconds_to_complied"]) == ("1.0", "30.0")
+    assert complied["seconds_to_restored"] == "2.0"
+    assert complied["joined_at_local"] == "2026-07-01T20:00:00.000+02:00"
+    assert (exempt["baseline_problem"], exempt["delivered_kwh"]) == ("left_alone", "")
+
+
+def test_counts_and_energies_add_up_from_the_rows(package):
+    performance, sites = rows_of(package, "performance"), rows_of(package, "sites")
+    summary = {row["figure"]: row["value"] for row in rows_of(package, "summary")}
+
+    outcomes = [row["outcome"] for row in performance]
+    assert float(summary["participations"]) == len(performance)
+    assert all(float(summary[name]) == outcomes.count(name) for name in set(outcomes))
+    for name in ("ordered_kwh", "metered_kwh", "delivered_kwh", "deficiency_kwh", "rebound_kwh"):
+        by_part = sum(float(row[name] or 0) for row in performance)
+        by_site = sum(float(row[name] or 0) for row in sites)
+        assert float(summary[name]) == pytest.approx(by_part) == pytest.approx(by_site)
+    load = sum(float(row["delivered_kwh"] or 0) for row in rows_of(package, "load"))
+    assert float(summary["delivered_kwh"]) == pytest.approx(load, abs=1e-5)
+
+
+def test_what_was_not_metered_is_empty_everywhere(package):
+    _complied, unmetered = (row["participation"] for row in rows_of(package, "performance"))
+    exempt = [row for row in rows_of(package, "intervals") if row["participation"] == unmetered]
+    site = next(row for row in rows_of(package, "sites") if row["left_alone"] == "1")
+
+    assert exempt
+    assert {(row["metered_w"], row["energy_wh"], row["quality"]) for row in exempt} == {
+        ("", "", "missing")
+    }
+    assert (site["metered_kwh"], site["delivered_kwh"], site["intervals_missing"]) == ("", "", "4")
+
+
+def test_every_column_is_in_the_dictionary_and_no_text_is_a_formula(package):
+    files = members(package)
+    told = {(row["table"], row["column"]) for row in rows_of(package, "dictionary")}
+
+    for table in TABLES:
+        header = next(csv.reader([files[table.file_name].decode().split("\r\n")[0]]))
+        assert {(table.name, column) for column in header} <= told
+    assert rows_of(package, "participations")[0]["site_name"] == "'=HYPERLINK(1)"
+
+
+def test_every_baseline_that_was_asked_for_stands_beside_the_others_and_says_its_grade(package):
+    found = rows_of(package, "baselines")
+
+    methods = {method["id"] for method in json.loads(members(package)["manifest.json"])["methods"]}
+    assert {row["method"] for row in found} == methods
+    assert {row["grade"] for row in found} == {"not settlement grade"}
+    assert {row["problem"] for row in found if row["scope"] == "site"} >= {"too_few_days"}
+
+
+def test_who_took_it_is_on_record(transactional_db, tmp_path):
+    package_of(told_event()[0], tmp_path / "package.zip")
+
+    entry = AuditEntry.objects.get(action="report.exported")
+    assert (entry.actor, entry.after) == ("user:auditor", {"format": "package"})
+
+
+@given(st.text().filter(lambda text: "\x00" not in text and text.isprintable()))
+def test_any_text_comes_back_from_a_file_as_it_was_and_is_no_formula(text):
+    row = OPT_OUTS.row(1, "opt_out", "site", "x", text, "", None, None)
+    cells = cells_of(row)
+
+    assert next(rows_in(OPT_OUTS, [OPT_OUTS.names, cells])) == row
+    assert not cells[4].startswith(("=", "+", "-", "@"))
+
+
+def test_the_version_in_the_manifest_is_that_of_the_project():
+    project = (REPOSITORY / "pyproject.toml").read_text()
+
+    assert f'version = "{seal.SOFTWARE["version"]}"' in project
+    assert orjson.loads(seal.canonical(seal.SOFTWARE)) == seal.SOFTWARE

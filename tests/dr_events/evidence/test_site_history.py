@@ -1,0 +1,108 @@
+"""Baselines of a site from what the database has of its earlier days."""
+
+from datetime import timedelta
+
+import pytest
+
+from chargers.models import MeterReading
+from dr_events.evidence.gathering import terms_of
+from dr_events.evidence.production import Production
+from dr_events.evidence.tables import BASELINES, SITE_HISTORY
+from dr_events.models import Participation
+from tests.admin.support import make_event
+from tests.dr_events.evidence.told import metered
+from tests.dr_events.story import accept, declare, steer
+from tests.fleet import NOW, later, make_connector, make_session, make_site, make_station
+
+pytestmark = pytest.mark.django_db
+DAY_S, HOUR_S = 86_400, 3600
+
+
+@pytest.fixture
+def site(db):
+    return make_site(timezone="UTC")
+
+
+def car_on(site, days_before, watts, *, until_s=4 * HOUR_S):
+    """A car from 13:00 to 22:00 of an earlier day; the event is at 18:00."""
+    start_s = -days_before * DAY_S - 5 * HOUR_S
+    end_s = -days_before * DAY_S + until_s
+    session = make_session(make_connector(make_station(site)), started_at=later(start_s))
+    type(session).objects.filter(pk=session.pk).update(status="ended", ended_at=later(end_s))
+    metered(session, watts, start_s, end_s, every_s=120)
+    return session
+
+
+def rows_of(event):
+    """Rows of `baselines` by method, and of `site_history`."""
+    terms = terms_of(event, now=later(DAY_S))
+    rows = list(Production(event, terms, lambda _: None).rows())
+    found = {row.method: row for table, row in rows if table is BASELINES}
+    return found, [row for table, row in rows if table is SITE_HISTORY]
+
+
+def event_at(site):
+    """Twenty minutes at 4.2 kW for a car of 11 kW, which came at 13:00 and complies."""
+    session = make_session(make_connector(make_station(site)), started_at=later(-5 * HOUR_S))
+    metered(session, 11_000.0, -5 * HOUR_S, 0, every_s=120)
+    event = declare(duration="PT20M")
+    accept(1)
+    metered(session, 4_000.0, 1, 1200)
+    steer(1200)
+    accept(1201)
+    metered(session, 11_000.0, 1202, 4 * HOUR_S + 240, every_s=120)
+    event.refresh_from_db()
+    return event
+
+
+def test_the_methods_find_their_days_and_leave_out_those_of_events_and_outages(site):
+    for days_before in range(1, 18):
+        car_on(site, days_before, 10_000.0)
+    held = make_event()
+    Participation.objects.create(
+        event=held,
+        session=site.chargestations.order_by("id")[0].sessions.get(),  # yesterday's
+        joined_at=NOW - timedelta(days=1),
+        released_at=NOW - timedelta(days=1) + timedelta(minutes=10),
+    )
+    MeterReading.objects.filter(  # 26 June: half an hour is missing
+        metered_at__gte=later(-5 * DAY_S), metered_at__lt=later(-5 * DAY_S + 1800)
+    ).delete()
+
+    found, history = rows_of(event_at(site))
+
+    caiso, pjm = found["caiso_10_in_10"], found["pjm_high_4_of_5"]
+    assert caiso.days_excluded == "2026-06-30:event 2026-06-26:outage"
+    assert (len(caiso.days_used.split()), caiso.days_short, caiso.problem) == (10, 0, "")
+    # 10 kW on the ten days; 11 kW before the event: 1.1 times, or 1 kW more.
+    assert caiso.adjustment == pytest.approx(1.1)
+    assert caiso.baseline_kwh == pytest.approx(11 / 3, abs=1e-3)
+    assert pjm.adjustment == pytest.approx(1000, abs=1)
+    assert pjm.baseline_kwh == pytest.approx(11 / 3, abs=1e-3)
+    assert found["pjm_same_day_3_2"].baseline_kwh == pytest.approx(11 / 3, abs=1e-3)
+    # 4 kW, and the straight lines from 11 in the first second and to 11 in the last 29.
+    lines_kws = 3.5 + 7 / 31 * 29**2 / 2
+    assert caiso.metered_kwh == pytest.approx(4 / 3 + lines_kws / 3600, abs=1e-4)
+    assert len({row.starts_at for row in history}) == len(history)
+    assert {row.energy_wh for row in history if row.completeness_percent == 100} >= {2500.0}
+
+
+def test_a_site_without_earlier_days_says_how_many_are_short(site):
+    found, history = rows_of(event_at(site))
+
+    assert (found["caiso_10_in_10"].problem, found["caiso_10_in_10"].days_short) == (
+        "too_few_days", 10,
+    )  # fmt: skip
+    assert {row.starts_at.date() for row in history} == {NOW.date()}
+
+
+def test_a_quarter_without_any_car_is_a_true_zero(site):
+    car_on(site, 1, 10_000.0, until_s=0)  # left at 18:00
+
+    _, history = rows_of(event_at(site))
+
+    after = [
+        row for row in history if NOW - timedelta(days=1) < row.starts_at < NOW - timedelta(hours=8)
+    ]
+    assert after
+    assert {(row.energy_wh, row.completeness_percent) for row in after} == {(0.0, 100.0)}

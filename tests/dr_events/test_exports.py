@@ -1,0 +1,137 @@
+"""Reports in the background: asked for, made once, kept for a while, and all of it on record."""
+
+import hashlib
+import json
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.urls import reverse
+
+from chargers.models import AuditEntry
+from dr_events import exports, reports
+from dr_events.models import Export, ExportPiece
+from tests.clients import problem
+from tests.dr_events.story import accept, declare, steer
+from tests.fleet import later, make_session
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def event(db):
+    make_session()
+    event = declare(duration="PT10M")
+    accept(1)
+    steer(600)
+    accept(601)
+    return event
+
+
+def ask(api, event, format_="xlsx"):
+    return api.get(f"events/{event.id}/report/", **{"format": format_, "async": "true"})
+
+
+def test_an_export_is_asked_for_made_and_fetched(api, event):
+    asked = ask(api, event)
+    said = asked.json()
+    assert asked.status_code == 202
+    assert asked.headers["Location"].endswith(f"/api/v1/exports/{said['id']}/")
+    assert (said["state"], said["file"], said["progress"]) == (
+        "waiting", None, {"done": 0, "total": 1},
+    )  # fmt: skip
+    problem(api.get(f"exports/{said['id']}/file/"), 409)
+
+    exports.make_due(now=later(7200))
+
+    told = api.get(f"exports/{said['id']}/").json()
+    assert (told["state"], told["progress"]["done"]) == ("ready", 1)
+    file = api.get(f"exports/{said['id']}/file/")
+    content = b"".join(file.streaming_content)
+    assert content[:2] == b"PK"
+    assert (len(content), hashlib.sha256(content).hexdigest()) == (
+        told["size_bytes"], told["sha256"],
+    )  # fmt: skip
+    assert file.headers["Content-Disposition"].endswith('.xlsx"')
+    entries = AuditEntry.objects.filter(action__startswith="report.").order_by("id")
+    assert [(entry.action, entry.actor) for entry in entries] == [
+        ("report.exported", "client:scada"),
+        ("report.made", "gateway"),
+        ("report.exported", "client:scada"),
+    ]
+    assert entries[1].after["sha256"] == told["sha256"]
+
+
+def test_a_large_file_is_kept_in_pieces_and_comes_back_whole(event, monkeypatch):
+    monkeypatch.setattr(exports, "PIECE_BYTES", 1000)
+    export = exports.request(event, "json", actor=reports.Actor("user:a"), now=later(0))
+
+    exports.make_due(now=later(7200))
+
+    export.refresh_from_db()
+    assert export.pieces.count() > 2
+    report = json.loads(b"".join(exports.content_of(export)))
+    assert len(report["participations"]) == 1
+
+
+def test_one_whose_worker_died_is_made_anew(event):
+    export = exports.request(event, "csv", actor=reports.Actor("user:a"), now=later(0))
+    Export.objects.update(state="running")
+    ExportPiece.objects.create(export=export, number=7, content=b"half")
+
+    exports.make_due(now=later(60))
+
+    export.refresh_from_db()
+    assert export.state == "ready"
+    assert export.pieces.get().number == 0
+
+
+def test_one_that_fails_says_why_and_does_not_keep_the_others(event, monkeypatch):
+    def fail(order):
+        raise RuntimeError("disk full")
+        yield
+
+    monkeypatch.setitem(reports.FORMATS, "pdf", reports.Format("application/pdf", fail, "pdf"))
+    broken = exports.request(event, "pdf", actor=reports.Actor("user:a"), now=later(0))
+    fine = exports.request(event, "csv", actor=reports.Actor("user:a"), now=later(1))
+
+    exports.make_due(now=later(60))
+
+    broken.refresh_from_db()
+    fine.refresh_from_db()
+    assert (broken.state, broken.trouble) == ("failed", "RuntimeError: disk full")
+    assert fine.state == "ready"
+
+
+def test_files_are_forgotten_after_their_time_and_the_export_stays_on_record(api, event):
+    export = exports.request(event, "csv", actor=reports.Actor("user:a"), now=later(0))
+    exports.make_due(now=later(60))
+
+    exports.make_due(now=later(31 * 86_400))
+
+    assert not export.pieces.exists()
+    problem(api.get(f"exports/{export.pk}/file/"), 410)
+    assert api.get(f"exports/{export.pk}/").json()["state"] == "ready"
+
+
+@pytest.mark.parametrize("said", ["yes", "", "1"])
+def test_async_is_true_or_false(api, event, said):
+    answer = api.get(f"events/{event.id}/report/", **{"async": said})
+
+    assert set(problem(answer, 400)) == {"async"}
+
+
+def test_an_auditor_gets_a_long_one_from_the_page_of_exports(client, event, monkeypatch):
+    monkeypatch.setattr(exports, "LONG_FROM", 1)
+    auditor = User.objects.create(username="ada", is_staff=True)
+    auditor.groups.set(Group.objects.filter(name="auditor"))
+    client.force_login(auditor)
+    page = reverse("admin:dr_events_event_report", args=[event.pk, "package"])
+
+    answer = client.post(page, follow=True)
+    exports.make_due(now=later(7200))
+
+    assert b"it is being made" in answer.content
+    listed = client.get(reverse("admin:dr_events_export_changelist"))
+    address = reverse("admin:dr_events_export_file", args=[Export.objects.get().pk])
+    assert address in listed.content.decode()
+    assert b"".join(client.get(address).streaming_content)[:2] == b"PK"
