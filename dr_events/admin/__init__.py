@@ -7,8 +7,8 @@ moves on it.
 
 `operations`, `orders`, `steering` and `leaving` are the deeds: a form (`forms` and `form_rows`,
 together `order_sheets`; `form_errors`, `suggestions`, `presets`, `places`) with what it would do
-beside it (`previews`), a page that says what will happen (`consequences`, in the `words` and
-`terms` of people), then `intake`, `retrying` or `opt_outs`; or, where
+beside it (`previews`), a page that says what will happen (`consequences`, in the `words`,
+`headlines` and `terms` of people), then `intake`, `retrying` or `opt_outs`; or, where
 a second person is needed, `approving`.
 """
 

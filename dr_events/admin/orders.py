@@ -25,6 +25,7 @@ from dr_events.admin import consequences, presets
 from dr_events.admin.approving import must_propose, proposed
 from dr_events.admin.form_errors import place_errors
 from dr_events.admin.forms import AmendForm, DeclareForm, zone_text
+from dr_events.admin.headlines import amendment_headline, declaration_headline
 from dr_events.admin.operations import Operations, refused
 from dr_events.admin.order_sheets import (
     OrderSheet,
@@ -36,12 +37,7 @@ from dr_events.admin.order_sheets import (
 from dr_events.admin.places import nodes_under
 from dr_events.admin.suggestions import cap_rows, fleet_gap, hints_for, known_targets, names_of
 from dr_events.admin.terms import changed_terms, declared_terms
-from dr_events.admin.words import (
-    amendment_headline,
-    declaration_headline,
-    effects,
-    release_effects,
-)
+from dr_events.admin.words import effects, release_effects
 from dr_events.models import Event
 
 SESSIONS_SHOWN = 25

@@ -19,15 +19,10 @@ from chargers.problems import Problem
 from chargers.wording import clock_text, kilowatts_text
 from dr_events import declarations, preview
 from dr_events.admin import consequences
+from dr_events.admin.headlines import amendment_headline, declaration_headline
 from dr_events.admin.operations import Operations
 from dr_events.admin.order_sheets import amendment, declaration, new_sheet, sheet_of
-from dr_events.admin.words import (
-    WHY_NOT,
-    amendment_headline,
-    declaration_headline,
-    effects,
-    release_effects,
-)
+from dr_events.admin.words import WHY_NOT, effects, release_effects
 from dr_events.models import Event
 from dr_events.preview import Preview
 

@@ -21,8 +21,9 @@ from chargers.wording import time_text
 from dr_events import intake, retrying, roster
 from dr_events.admin import consequences
 from dr_events.admin.approving import must_propose, proposed
+from dr_events.admin.headlines import amendment_headline
 from dr_events.admin.operations import Operations, refused
-from dr_events.admin.words import amendment_headline, duration_text, number_of
+from dr_events.admin.words import duration_text, number_of
 from dr_events.models import Event
 from dr_events.roster import Narrowing
 
