@@ -82,5 +82,8 @@ def _is_in_admin(request: HttpRequest) -> bool:
 
 
 def _is_by_itself(request: HttpRequest) -> bool:
-    """htmx says that it asks; on these pages that is every few seconds, whoever looks."""
-    return request.method == "GET" and "HX-Request" in request.headers
+    """htmx says that it asks; on these pages that is every few seconds, whoever looks. What it
+    posts by itself (the preview beside a form) `live.js` marks: the same posted while somebody
+    types is a sign of life."""
+    is_fetched = request.method == "GET" and "HX-Request" in request.headers
+    return is_fetched or "X-Polled" in request.headers

@@ -56,6 +56,19 @@ def test_a_page_that_fetches_itself_anew_keeps_no_session_alive(
     assert answer.status_code == 302
 
 
+def test_a_form_that_is_left_open_keeps_no_session_alive(
+    anna: User, clock: time_machine.Traveller
+) -> None:
+    client = log_in()
+    preview = "/admin/dr_events/event/preview/"
+
+    for _ in range(60):
+        clock.shift(60)
+        answer = client.post(preview, headers={**POLL, "X-Polled": "true"})
+
+    assert answer.status_code == 302
+
+
 def test_one_who_is_there_all_the_time_costs_a_write_a_minute(
     anna: User, clock: time_machine.Traveller
 ) -> None:

@@ -64,6 +64,12 @@
         }
     };
 
+    // What nobody has asked for is no sign that somebody is there.
+    document.addEventListener("htmx:configRequest", (event) => {
+        // htmx knows of an event where somebody did something, and of none where its clock did.
+        if (!event.detail.triggeringEvent) event.detail.headers["X-Polled"] = "true";
+    });
+
     document.addEventListener("htmx:afterRequest", (event) => {
         const part = event.detail.elt;
         if (part.matches?.("[data-live]") && event.detail.successful) answered(part);
