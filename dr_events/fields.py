@@ -57,6 +57,15 @@ class WholeNumber(serializers.IntegerField):
         return super().to_internal_value(data)
 
 
+class Choice(serializers.ChoiceField):
+    """One of its words, which are told to whoever gives another."""
+
+    def __init__(self, choices: Any, **settings: Any) -> None:
+        super().__init__(choices, **settings)
+        words = ", ".join(self.choices)
+        self.error_messages["invalid_choice"] = f'"{{input}}" is none of {words}'
+
+
 class Flag(serializers.BooleanField):
     """true or false."""
 

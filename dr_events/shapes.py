@@ -10,6 +10,7 @@ from chargers.electricity import Unit
 from chargers.models import UNITS
 from dr_events.amounts import Kind
 from dr_events.fields import (
+    Choice,
     Duration,
     Flag,
     Instant,
@@ -42,8 +43,8 @@ def invalid(field: str, detail: str, *, code: str = "invalid") -> serializers.Va
 class LimitShape(Strict):
     """How much, and of what."""
 
-    kind = serializers.ChoiceField(choices=Event.LimitKind.choices)
-    unit = serializers.ChoiceField(
+    kind = Choice(choices=Event.LimitKind.choices)
+    unit = Choice(
         choices=UNITS, help_text="power (W) or current (A per phase); caps and reliefs are in W."
     )
     value = Number(
@@ -108,7 +109,7 @@ class RestoreShape(Strict):
 class TargetShape(Strict):
     """Whom: everything, a place in the grid by its name, or one of eDRV's things by its id."""
 
-    type = serializers.ChoiceField(choices=EventTarget.Type.choices)
+    type = Choice(choices=EventTarget.Type.choices)
     value = Text(
         required=False, allow_null=True, max_length=64, help_text="None for the type `all`."
     )
@@ -148,7 +149,7 @@ class EventShape(Strict):
         max_length=MAX_INTERVALS,
         help_text="Steps, instead of one limit; all of one kind.",
     )
-    below_minimum = serializers.ChoiceField(
+    below_minimum = Choice(
         choices=BELOW_MINIMUM,
         required=False,
         help_text="AC cannot be held between 0 and 6 A: pause such a session, or let it have 6 A.",
@@ -219,9 +220,9 @@ class AmendmentShape(EventShape):
 class OptOutShape(Strict):
     """The body of `POST events/{id}/opt_outs/`."""
 
-    type = serializers.ChoiceField(choices=OptOut.Type.choices)
+    type = Choice(choices=OptOut.Type.choices)
     value = Text(max_length=64, help_text="eDRV id.")
-    kind = serializers.ChoiceField(
+    kind = Choice(
         choices=OptOut.Kind.choices,
         default=OptOut.Kind.OPT_OUT,
         help_text="An opt-out uses up the budget of the year, an exemption does not.",

@@ -16,7 +16,11 @@ from oauth2_provider.contrib.rest_framework import (
 from oauth2_provider.oauth2_backends import get_oauthlib_core
 from oauth2_provider.scopes import SettingsScopes
 from oauth2_provider.views import TokenView
-from rest_framework.exceptions import MethodNotAllowed
+from rest_framework.exceptions import (
+    AuthenticationFailed,
+    MethodNotAllowed,
+    PermissionDenied,
+)
 from rest_framework.request import Request
 
 from chargers.problems import Problem
@@ -27,7 +31,8 @@ log = structlog.get_logger(__name__)
 
 class BearerToken(OAuth2Authentication):
     """A token in the Authorization header, and nowhere else: addresses and bodies end up in logs.
-    Neither is even looked at before it is known who sends them."""
+    Neither is even looked at before it is known who sends them. Raises AuthenticationFailed for a
+    token that is none, or is none any more."""
 
     def authenticate(self, request: Request) -> tuple[Any, Any] | None:
         header = request.headers.get("Authorization", "")
@@ -43,17 +48,26 @@ class BearerToken(OAuth2Authentication):
         if valid:
             return found.user, found.access_token
         request.oauth2_error = getattr(found, "oauth2_error", {})  # type: ignore[attr-defined]
-        return None
+        raise AuthenticationFailed("The token is unknown or has expired.", code="invalid_token")
 
 
 class ScopesOfMethod(TokenMatchesOASRequirements):
-    """The scopes that a view asks for each of its methods. HEAD is a GET; what a view does not do
-    is 405 to whoever may come in at all."""
+    """The scopes that a view asks for each of its methods; who lacks them is told which. HEAD is a
+    GET; what a view does not do is 405 to whoever may come in at all."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
         if request.auth and not self._serves(view, str(request.method)):
             raise MethodNotAllowed(str(request.method))
-        return bool(super().has_permission(request, view))
+        if request.auth and not super().has_permission(request, view):
+            raise PermissionDenied(
+                f"This needs a token with the scope {self._wanted(request, view)}.",
+                code="insufficient_scope",
+            )
+        return bool(request.auth)
+
+    def _wanted(self, request: Request, view: Any) -> str:
+        alternatives = self.get_required_alternate_scopes(request, view)[str(request.method)]
+        return " or ".join(" and ".join(scopes) for scopes in alternatives)
 
     def get_required_alternate_scopes(self, request: Request, view: Any) -> dict[str, Any]:
         scopes = super().get_required_alternate_scopes(request, view)

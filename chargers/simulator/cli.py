@@ -79,7 +79,7 @@ def _stations(parser: argparse.ArgumentParser) -> None:
         dest="answer_delay_s",
         type=_range,
         metavar="LEAST..MOST",
-        help="real seconds until a station answers; default 0.05..0.5, not",
+        help="real seconds until a station answers",
     )
     add(
         "--station-timeout",
@@ -165,7 +165,8 @@ def _shown(default: object) -> str:
     if default is None or isinstance(default, bool) or default in ((), frozenset()):
         return ""
     if isinstance(default, tuple):
-        return f"(default {','.join(f'{value:g}' for value in default)})"
+        between = ".." if len(default) == 2 else ","
+        return f"(default {between.join(f'{value:g}' for value in default)})"
     return f"(default {default:g})" if isinstance(default, float) else f"(default {default})"
 
 

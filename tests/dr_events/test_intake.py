@@ -117,7 +117,7 @@ def test_an_amended_event_is_still_found_by_what_was_declared():
         (limit(value=-1), ("limit", "value"), "0"),
         (limit(value=5e6), ("limit", "value"), "more than"),
         (limit(unit="current", value=5e3), ("limit", "value"), "more than"),
-        (limit(unit="kW", value=4), ("limit", "unit"), "kW"),
+        (limit(unit="kW", value=4), ("limit", "unit"), '"kW" is none of power, current'),
         (limit(kind="percent", value=101), ("limit", "value"), "more than 100"),
         (limit(kind="per_moon"), ("limit", "kind"), "per_moon"),
         ({"limit": 4200}, ("limit",), "dictionary"),

@@ -65,7 +65,9 @@ def test_a_token_may_be_asked_for_with_less_than_all_scopes(client, reader):
 
     assert said["scope"] == "events:read"
     assert client.get(EVENTS, headers=headers).status_code == 200
-    assert client.get("/api/v1/sessions/", headers=headers).status_code == 403
+    refused = client.get("/api/v1/sessions/", headers=headers)
+    assert (refused.status_code, refused.json()["code"]) == (403, "insufficient_scope")
+    assert refused.json()["detail"] == "This needs a token with the scope fleet:read."
 
 
 @pytest.mark.parametrize("scope", ["events:read reports:read", "everything", "events:*"])
@@ -142,7 +144,8 @@ def test_a_token_ends_after_its_hour(client, reader):
     with time_machine.travel(timezone.now() + timedelta(seconds=3601)):
         late = api.get("events/")
 
-    assert (late.status_code, late.json()["code"]) == (401, "not_authenticated")
+    assert (late.status_code, late.json()["code"]) == (401, "invalid_token")
+    assert late.headers["WWW-Authenticate"].startswith("Bearer")
 
 
 def test_a_client_that_is_gone_takes_its_tokens_with_it(client, reader):
