@@ -45,7 +45,7 @@ def event(django_db_setup: None, django_db_blocker: Any) -> Iterator[Event]:
             yield declared
         finally:
             sql.run("TRUNCATE chargers_site, chargers_webhookdelivery, chargers_auditentry,"
-                    " dr_events_event CASCADE")  # fmt: skip
+                    " chargers_auditlink, dr_events_event CASCADE")  # fmt: skip
 
 
 def remember_an_older_event() -> None:

@@ -281,7 +281,7 @@ def wait_for(found: Callable[[], Found], *, within_s: float, every_s: float) -> 
 EMPTIED = (
     "chargers_site", "chargers_chargestation", "chargers_connector", "chargers_session",
     "chargers_meterreading", "chargers_command", "chargers_attempt", "chargers_webhookdelivery",
-    "chargers_sessionnews", "chargers_heartbeat", "chargers_auditentry",
+    "chargers_sessionnews", "chargers_heartbeat", "chargers_auditentry", "chargers_auditlink",
     "dr_events_event", "dr_events_eventtarget", "dr_events_participation",
 )  # fmt: skip
 
