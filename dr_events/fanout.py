@@ -272,7 +272,9 @@ def _log_wanted(plans: Sequence[Plan], names: Mapping[int, str], changed: set[in
             by_event.setdefault(plan.binding, []).append(names[plan.session_id])
     for event_id, sessions in by_event.items():
         what = "limits.set" if event_id else "limits.lifted"
-        log.info(what, event_id=event_id and str(event_id), sessions=sessions)
+        for start in range(0, len(sessions), CHUNK):
+            some = sessions[start : start + CHUNK]
+            log.info(what, event_id=event_id and str(event_id), sessions=some)
 
 
 def _write_plans(plans: Sequence[Plan], now: datetime) -> None:
