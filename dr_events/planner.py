@@ -21,7 +21,8 @@ from datetime import datetime
 
 from chargers.electricity import ROUNDING, Limit, Unit
 from dr_events import allocation, demand, pacing, rulings
-from dr_events.allocation import Allotment, Claimant
+from dr_events.allocation import Allotment
+from dr_events.claimants import Claimant
 from dr_events.orders import Cap, Capacity, CapKey, Car, EventId, Order, Rules, SiteId
 from dr_events.rulings import Asked, Ruling
 
@@ -135,6 +136,7 @@ class _Planning:
     def _ceiling_w(self, car: Car, least_w: float, most_w: float) -> float:
         return demand.ceiling_w(
             car.metering,
+            has_w=car.wanted_w or 0.0,
             least_w=least_w,
             most_w=most_w,
             settling=self.rules.settling,
@@ -170,7 +172,7 @@ class _Planning:
             if binding is None:
                 return Plan(car.session_id, None)
             return self._plan(car, asked, binding.limit, binding.event_id)
-        if binding and share.watts >= binding.limit_w - ROUNDING:
+        if binding and share.watts >= min(binding.limit_w, car.full_w) - ROUNDING:
             return self._plan(car, asked, binding.limit, binding.event_id)
         cap = asked.caps[0] if share.cap is None else named[share.cap]
         return self._plan(car, asked, _as_limit(share.watts, car), cap[0], cap, share.waits)
