@@ -172,7 +172,7 @@ class _Planning:
             if binding is None:
                 return Plan(car.session_id, None)
             return self._plan(car, asked, binding.limit, binding.event_id)
-        if binding and share.watts >= min(binding.limit_w, car.full_w) - ROUNDING:
+        if binding and share.watts >= binding.limit_w - ROUNDING:
             return self._plan(car, asked, binding.limit, binding.event_id)
         cap = asked.caps[0] if share.cap is None else named[share.cap]
         return self._plan(car, asked, _as_limit(share.watts, car), cap[0], cap, share.waits)

@@ -8,6 +8,7 @@ is the truth that those facts must not fall short of.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -100,10 +101,33 @@ class Charging:
         self.on_wire.append(newest)
         self.unheard.append(newest)
 
+    @property
+    def has_messages(self) -> bool:
+        """Whether there is anything to send, to reach the station or to be heard of it."""
+        return bool(self.can_send or self.on_wire or self.answers)
+
+    @property
+    def is_waiting(self) -> bool:
+        return self.newest is not None and self.newest.state == "sent"
+
     def give_up_waiting(self) -> None:
         """The deadline of what was sent has passed."""
-        if self.newest and self.newest.state == "sent":
+        if self.newest and self.is_waiting:
             self.newest.state, self.newest.reason = "unconfirmed", "no_answer"
+
+    def converse(self, now: datetime) -> None:
+        """Whatever there is to be said reaches the station, which accepts all of it."""
+        newest = self.newest
+        if newest and newest.state == "rejected":
+            newest.state, newest.reason = "due", ""
+        if not self.on_wire and not self.answers:
+            self.give_up_waiting()
+        if self.can_send:
+            self.send()
+        while self.on_wire:
+            self.reach()
+        while self.answers:
+            self.hear(0, now)
 
     def hear(self, index: int, now: datetime) -> None:
         """As chargers.settlement.settle, of one answer."""
@@ -130,15 +154,13 @@ class Charging:
         told.reason = "rejected_by_station"
         told.state = "due" if persists or told.rejections <= PATIENT_REJECTIONS else "rejected"
 
-    def car(self, parts: list[Part], now: datetime) -> Car:
+    def as_car(self, parts: Sequence[Part], now: datetime) -> Car:
         """What the planner is told of it."""
         patience_since = now - timedelta(seconds=settings.COMPLIANCE_PATIENCE_S)
         row = self._row()
         metering = facts._metering(row, self.circuit)
         grip = facts._grip(row, self.circuit, metering, patience_since)
-        return Car(
-            self.key, self.circuit, metering, tuple(parts), self.exempt, self.site_id, grip
-        )
+        return Car(self.key, self.circuit, metering, tuple(parts), self.exempt, self.site_id, grip)
 
     def _row(self) -> dict[str, Any]:
         newest, sent = self.newest, self._sent_since_the_last_answer()
@@ -163,6 +185,7 @@ class Charging:
             "sent_power": max(units[Unit.POWER], default=None),
             "sent_current": max(units[Unit.CURRENT], default=None),
             "sent_clear": any(t.limit is None for t in sent),
+            "silence": max((t.reason for t in sent if t.reason == "no_answer"), default=None),
         }
 
     def _sent_since_the_last_answer(self) -> list[Told]:
@@ -201,9 +224,14 @@ class Charging:
 
     @property
     def most_in_force_w(self) -> float:
-        return self._watts(self.in_force)
+        return self.watts(self.in_force)
 
-    def _watts(self, limit: Limit | None) -> float:
+    @property
+    def free_w(self) -> float:
+        """What it counts for where nobody can hold it."""
+        return self.full_w if self.power_w is None else self.power_w
+
+    def watts(self, limit: Limit | None) -> float:
         return self.full_w if limit is None else min(self.circuit.watts(limit), self.full_w)
 
     @property
@@ -218,7 +246,13 @@ class Charging:
         what was sent to it since, and what may be sent at any moment."""
         if self.may_be_free:
             return self.full_w
-        return max(self._watts(limit) for limit in self.may_be_limits)
+        return max(self.watts(limit) for limit in self.may_be_limits)
+
+    @property
+    def was_sent(self) -> list[Limit]:
+        """The limits that the gateway knows to be in force, or on their way."""
+        limits = [self.confirmed, *(told.limit for told in self.unheard)]
+        return [limit for limit in limits if limit is not None]
 
     @property
     def may_be_limits(self) -> list[Limit]:
