@@ -1,65 +1,37 @@
 """Sharing caps among cars that are charging: what is fair, what of that is worth a command, and
 what of that is safe now. Pure.
 
-    fair     max-min over what each can take, its 6 A floor, its turn        `_fair`
+    fair     max-min over what each can take, its 6 A floor, its turn        `fairness`
     worth it small changes wait; what nobody needs is not taken away         `_worth_it`
     safe     what one frees is confirmed before another is given it          `_safe`
 
 So at every moment what the limits in force allow, together with all those on their way, is within
-the cap, as soon as it once was: a session that has not answered counts at its old allowance.
+the cap, as soon as it once was; and while it is not, no raise adds to it. A session that has not
+answered counts at its old allowance, one without a confirmed limit at all that its connector
+gives. What nobody can hold makes room for itself, and can take the sum over the cap until the
+others are confirmed to have made way:
+
+    free     exempt, excused, or let go by its order: what it draws or, where that is not metered,
+             all that its connector gives
+    stuck    the most of what it draws, what it was told before and what it is told now
+    outranked  what an order of a higher priority allows it at once, or another one if it is
+             excused: it counts under the cap, and waits for nobody
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TypeAlias
 
 from chargers.electricity import ROUNDING
-from dr_events.orders import Car, Rules
+from dr_events.claimants import Claimant, place, turn_began_at
+from dr_events.fairness import fair, less
+from dr_events.orders import Rules
 from dr_events.sharing import NOTHING, CapNumber, Claim, Room, Share, admit, fill, used_w
 
 Watts: TypeAlias = dict[int, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Claimant:
-    """A car under a cap. It can be held to nothing or from `least_w` to `most_w`, and makes no
-    use of more than `ceiling_w`. `caps` bind it, `counted` are those whose room it uses. One
-    with `free_w` cannot be held at all."""
-
-    key: int
-    car: Car
-    rank: int
-    least_w: float
-    most_w: float
-    ceiling_w: float
-    caps: tuple[CapNumber, ...]
-    counted: tuple[CapNumber, ...]
-    turn_w: float = 0.0
-    free_w: float | None = None
-
-    @property
-    def in_force_w(self) -> float:
-        """Its old allowance, until it has answered."""
-        grip = self.car.grip
-        return max(grip.held_w or 0.0, self.car.full_w if grip.is_loose else 0.0)
-
-    @property
-    def stuck_w(self) -> float:
-        """What it may be drawing, whatever it is told."""
-        grip = self.car.grip
-        free_w, held_w = self.car.free_w, grip.held_w or 0.0
-        return max(held_w, free_w if grip.is_loose else self.car.power_w or 0.0)
-
-    @property
-    def only_counted(self) -> tuple[CapNumber, ...]:
-        """Those whose room it uses without being bound by them: of events that others outrank."""
-        if self.caps == self.counted:
-            return ()
-        return tuple(cap for cap in self.counted if cap not in self.caps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +57,16 @@ def allocate(claimants: Sequence[Claimant], room: Room, *, rules: Rules, now: da
     free = [one for one in claimants if one.free_w is not None]
     held = sorted(
         (one for one in claimants if one.free_w is None),
-        key=lambda one: _turn(one, rules.turn, now),
+        key=lambda one: place(one, rules.turn, now),
     )
-    left = _less(room, ((one.counted, one.free_w or 0.0) for one in free))
+    left = less(room, ((one.counted, one.free_w or 0.0) for one in free))
     stuck = [one for one in held if one.car.grip.is_stuck]
     if not stuck:
         return _Round(held, left, rules, now).allotted()
     told = _Round(held, left, rules, now).told(stuck)
     taken = ((one.counted, max(one.stuck_w, told[one.key].watts)) for one in stuck)
     movable = [one for one in held if not one.car.grip.is_stuck]
-    allotted = _Round(movable, _less(left, taken), rules, now).allotted()
+    allotted = _Round(movable, less(left, taken), rules, now).allotted()
     return Allotted(told | allotted.shares, allotted.again_at)
 
 
@@ -105,7 +77,7 @@ class _Round:
         self, claimants: Sequence[Claimant], room: Room, rules: Rules, now: datetime
     ) -> None:
         self.claimants, self.room, self.rules, self.now = claimants, room, rules, now
-        self.fair = _fair(claimants, room)
+        self.fair = fair(claimants, room)
         self.again: list[datetime] = []
 
     def allotted(self) -> Allotted:
@@ -121,9 +93,11 @@ class _Round:
         return Allotted(shares, min(self.again, default=None))
 
     def told(self, stuck: Sequence[Claimant]) -> dict[int, Allotment]:
-        """What those that are stuck are told: their share as though they obeyed, yet no more
-        than they have, since nobody knows when they will act on it."""
-        kept = self._worth_it()
+        """What those that are stuck are told: their share as though they obeyed and all others had
+        theirs, yet no more than they have, since nobody knows when they will act on it."""
+        kept = {key: share.watts for key, share in self.fair.items()}
+        kept |= {one.key: self._kept(one) for one in stuck}
+        self._reclaim(kept)
         return {
             one.key: Allotment(_no_raise(one, kept[one.key]), self.fair[one.key].cap)
             for one in stuck
@@ -149,7 +123,7 @@ class _Round:
         if newcomers:
             mine = {claim.key for claim in newcomers}
             others = ((one.counted, kept[one.key]) for one in self.claimants if one.key not in mine)
-            shares = fill(newcomers, _less(self.room, others))
+            shares = fill(newcomers, less(self.room, others))
             kept |= {one.key: _granted(one, shares) for one in self.claimants if one.key in mine}
         return kept
 
@@ -189,8 +163,8 @@ class _Round:
     def _safe(self, kept: Watts) -> Watts:
         """Who has less coming has it at once; who has more coming waits for the room. What no
         cap binds waits for nobody, so it counts at what it will have."""
-        fresh = [one for one in self.claimants if one.car.grip.held_w is None]
-        limited = [one for one in self.claimants if one.car.grip.held_w is not None]
+        fresh = [one for one in self.claimants if one.car.held_w is None]
+        limited = [one for one in self.claimants if one.car.held_w is not None]
         rising = [one for one in limited if one.caps and kept[one.key] > _held(one) + ROUNDING]
         granted = dict(kept)
         if fresh:
@@ -207,7 +181,7 @@ class _Round:
         taken = [(one.caps, _held(one)) for one in limited]
         taken += [(one.only_counted, max(_held(one), kept[one.key])) for one in limited]
         taken += [(one.only_counted, kept[one.key]) for one in fresh]
-        room = _less(self.room, taken)
+        room = less(self.room, taken)
         claims = [
             Claim(one.key, min(one.least_w, kept[one.key]), kept[one.key], one.caps)
             for one in fresh
@@ -224,21 +198,26 @@ class _Round:
     ) -> Watts:
         """Nobody is raised before his first limit is confirmed: he may be drawing all there is."""
         climbers = [one for one in rising if not one.car.grip.is_loose]
-        ups = {one.key for one in climbers}
-        still = [one for one in limited if one.key not in ups]
-        taken = [(one.caps, one.in_force_w) for one in still]
-        taken += [(one.only_counted, max(one.in_force_w, granted[one.key])) for one in still]
-        taken += [(one.only_counted, max(one.in_force_w, granted[one.key])) for one in climbers]
+        taken = [(one.caps, one.in_force_w) for one in limited]
+        taken += [(one.only_counted, max(one.in_force_w, granted[one.key])) for one in limited]
         taken += [(one.counted, max(one.car.full_w, granted[one.key])) for one in fresh]
-        room = _less(self.room, taken)
+        left = less(self.room, taken)
+        more = [
+            Claim(one.key, max(one.least_w - _held(one), 0.0), granted[one.key], one.caps)
+            for one in climbers
+        ]
+        can_rise = {claim.key for claim in admit(more, left)}
         claims = [
             Claim(one.key, max(one.least_w, _held(one)), granted[one.key], one.caps)
             for one in climbers
+            if one.key in can_rise
         ]
-        shares = fill(admit(claims, room), room)
+        given_back = ((one.caps, -_held(one)) for one in climbers if one.key in can_rise)
+        shares = fill(claims, less(left, given_back))
         return {one.key: one.car.wanted_w or 0.0 for one in rising} | {
             one.key: self._worth_raising(one, _granted(one, shares), granted[one.key])
             for one in climbers
+            if one.key in can_rise
         }
 
     def _worth_raising(self, one: Claimant, watts: float, whole_w: float) -> float:
@@ -253,58 +232,11 @@ class _Round:
         if not any(share.waits == "turn" for share in shares.values()):
             return
         ends = [
-            _turn_ended_at(since, self.rules.turn, self.now) + self.rules.turn
+            turn_began_at(one.running_since, self.rules.turn, self.now) + self.rules.turn
             for one in self.claimants
-            if shares[one.key].watts and (since := _running_since(one))
+            if shares[one.key].watts and one.running_since
         ]
         self.again.append(min(ends, default=self.now + self.rules.turn))
-
-
-def _fair(claimants: Sequence[Claimant], room: Room) -> dict[int, Share]:
-    """Max-min fair shares, the highest priority first; of what they share with it, the others
-    keep theirs meanwhile. Claimants in the order of their turns."""
-    left, found = dict(room), dict[int, Share]()
-    claims = [
-        (one, Claim(one.key, one.least_w, one.ceiling_w, one.caps, one.turn_w)) for one in claimants
-    ]
-    while claims:
-        rank = min(one.rank for one, _ in claims)
-        shares = fill(admit((claim for _, claim in claims), left), left)
-        for one, _ in claims:
-            if one.rank == rank:
-                share = shares.get(one.key, NOTHING)
-                watts = _whole(share.watts, one)
-                found[one.key] = Share(watts, _waited_for(one) if share is NOTHING else share.cap)
-                for cap in one.counted:
-                    left[cap] -= watts
-        claims = [pair for pair in claims if pair[0].rank > rank]
-    return found
-
-
-def _waited_for(one: Claimant) -> CapNumber | None:
-    return one.caps[0] if one.most_w > 0 else None
-
-
-def _turn(one: Claimant, turn: timedelta, now: datetime) -> tuple[bool, float, bool, int]:
-    """Whose turn it is comes first. Then first come, first served: whoever waits came when it
-    was paused; whose turn has ended came then, and if nobody took it over has another one."""
-    grip = one.car.grip
-    waits = not (grip.wanted and grip.wanted.value)
-    if waits:
-        came_at = grip.wanted_at if grip.wanted and grip.wanted_at else now
-        return (True, came_at.timestamp(), True, one.key)
-    since = _running_since(one) or now
-    ended_at = _turn_ended_at(since, turn, now)
-    return (ended_at > since, ended_at.timestamp(), False, one.key)
-
-
-def _running_since(one: Claimant) -> datetime | None:
-    return one.car.grip.running_since or one.car.grip.wanted_at
-
-
-def _turn_ended_at(since: datetime, turn: timedelta, now: datetime) -> datetime:
-    """When the last of the turns since then ended; in the first one, when it began."""
-    return since + turn * max(0, (now - since) // turn)
 
 
 def _no_raise(one: Claimant, watts: float) -> float:
@@ -313,22 +245,9 @@ def _no_raise(one: Claimant, watts: float) -> float:
 
 
 def _held(one: Claimant) -> float:
-    assert one.car.grip.held_w is not None
-    return one.car.grip.held_w
+    assert one.car.held_w is not None
+    return one.car.held_w
 
 
 def _granted(one: Claimant, shares: Mapping[int, Share]) -> float:
-    return _whole(shares.get(one.key, NOTHING).watts, one)
-
-
-def _whole(watts: float, one: Claimant) -> float:
-    """Whole watts, downwards: what is sent is never more than the share. Yet 6 A stay 6 A and
-    all stays all, which on some circuits are no whole watts."""
-    if watts <= one.least_w or watts >= one.most_w:
-        return watts
-    return max(one.least_w, float(math.floor(watts + ROUNDING)))
-
-
-def _less(room: Room, taken: Iterable[tuple[Sequence[CapNumber], float]]) -> dict[CapNumber, float]:
-    used = used_w(taken)
-    return {cap: watts - used.get(cap, 0.0) for cap, watts in room.items()}
+    return one.whole(shares.get(one.key, NOTHING).watts)

@@ -2,7 +2,8 @@
 
 A car that draws all it may could take more, nobody knows how much; one that draws clearly less
 than it may (a small on-board charger, a battery nearly full) cannot use the rest. While a new
-limit has not had the time to show in a reading, the car counts as wanting just what it has.
+limit has not had the time to show in a reading, a car that draws less counts as wanting just
+what it has.
 """
 
 from __future__ import annotations
@@ -32,16 +33,22 @@ class Metering:
 
 
 def ceiling_w(
-    metering: Metering, *, least_w: float, most_w: float, settling: timedelta, now: datetime
+    metering: Metering,
+    *,
+    has_w: float,
+    least_w: float,
+    most_w: float,
+    settling: timedelta,
+    now: datetime,
 ) -> float:
-    """The most it makes sense to allow, from `least_w` to `most_w`."""
+    """The most it makes sense to allow, from `least_w` to `most_w`, to a car that `has_w`."""
     if metering.power_w is None or _is_old(metering, settling, now):
         return most_w
     limit_w = metering.limit_w
-    if not _has_settled(metering, settling):
-        return most_w if not limit_w else min(most_w, max(limit_w, least_w))
     if limit_w is not None and _uses_all(metering.power_w, limit_w):
         return most_w
+    if not _has_settled(metering, settling):
+        return most_w if limit_w is None else min(most_w, max(limit_w, has_w, least_w))
     enough_w = max(metering.power_w * HEADROOM, metering.power_w + HEADROOM_W)
     return min(most_w, max(least_w, enough_w))
 

@@ -200,10 +200,11 @@ def _held_w(row: Mapping[str, Any], circuit: Circuit, wanted: Limit | None) -> f
 
 
 def _is_stuck(row: Mapping[str, Any]) -> bool:
-    """It does not answer, cannot be reached, or refuses. One refusal may only be the unit's."""
+    """It does not answer, cannot be reached, or refuses. One refusal may only be the unit's.
+    Silence lasts until it is broken, whatever has been wanted since."""
     if row["command_state"] == Command.State.REJECTED or not row["online"]:
         return True
-    reason = row["command_reason"] or ""
+    reason = row["command_reason"] or row["silence"] or ""
     return (
         row["command_state"] in Command.UNSETTLED
         and bool(reason)
@@ -244,6 +245,8 @@ def _part(row: Mapping[str, Any]) -> Part:
     return Part(row["event_id"], row["before_w"], row["excused"], hold)
 
 
+_SILENT = "('no_answer', 'station_offline', 'station_unreachable')"
+
 _FACTS = f"""
     SELECT session.id, session.external_id, session.power_w, session.current_a,
            session.metered_at, session.started_at, session.wanted_cause,
@@ -254,7 +257,7 @@ _FACTS = f"""
            command.created_at AS wanted_at, command.state AS command_state,
            command.reason AS command_reason, command.rejections AS command_rejections,
            since.running_since, sent.power AS sent_power, sent.current AS sent_current,
-           COALESCE(sent.clear, FALSE) AS sent_clear,
+           COALESCE(sent.clear, FALSE) AS sent_clear, sent.silence,
            {circuits.EXEMPT_REASON} AS exempt_reason,
            {circuits.COLUMNS}
       FROM chargers_session AS session
@@ -265,7 +268,8 @@ _FACTS = f"""
       LEFT JOIN LATERAL (
            SELECT max(value) FILTER (WHERE unit = 'power') AS power,
                   max(value) FILTER (WHERE unit = 'current') AS current,
-                  bool_or(kind = 'clear') AS clear
+                  bool_or(kind = 'clear') AS clear,
+                  max(reason) FILTER (WHERE reason IN {_SILENT}) AS silence
              FROM chargers_command AS flying
             WHERE flying.session_id = session.id AND flying.attempts > 0
               AND flying.generation > session.confirmed_generation

@@ -122,8 +122,15 @@ class Car:
 
     @property
     def wanted_w(self) -> float | None:
-        """What it is to be held to now."""
-        return None if self.grip.wanted is None else self.circuit.watts(self.grip.wanted)
+        """What it is to be held to now, of all that its connector gives."""
+        if self.grip.wanted is None:
+            return None
+        return min(self.circuit.watts(self.grip.wanted), self.full_w)
+
+    @property
+    def held_w(self) -> float | None:
+        """The most that the limits on it allow, of all that its connector gives."""
+        return None if self.grip.held_w is None else min(self.grip.held_w, self.full_w)
 
     @property
     def full_w(self) -> float:

@@ -21,7 +21,8 @@ from datetime import datetime
 
 from chargers.electricity import ROUNDING, Limit, Unit
 from dr_events import allocation, demand, pacing, rulings
-from dr_events.allocation import Allotment, Claimant
+from dr_events.allocation import Allotment
+from dr_events.claimants import Claimant
 from dr_events.orders import Cap, Capacity, CapKey, Car, EventId, Order, Rules, SiteId
 from dr_events.rulings import Asked, Ruling
 
@@ -135,6 +136,7 @@ class _Planning:
     def _ceiling_w(self, car: Car, least_w: float, most_w: float) -> float:
         return demand.ceiling_w(
             car.metering,
+            has_w=car.wanted_w or 0.0,
             least_w=least_w,
             most_w=most_w,
             settling=self.rules.settling,

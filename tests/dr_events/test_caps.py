@@ -108,8 +108,7 @@ def test_who_comes_waits_until_the_others_are_confirmed_to_make_room():
     assert sum(filter(None, confirmed_of(late, *cars))) <= 20_000
     answer(others, "completed", 14)
     steer(16)
-    # All of it: what rounding down leaves over, too.
-    assert watts_of(late) == [6_668]
+    assert watts_of(late) == [6_666]
     accept(17)
     assert sum(confirmed_of(late, *cars)) <= 20_000
 
