@@ -23,7 +23,7 @@ def test_a_new_key_is_an_entry_of_the_variable(capsys):
     call_command("signing_keys", new="2027")
 
     entry = capsys.readouterr().out.strip()
-    keys = Environment({"KEYS": f"{entry},old:{'ab' * 32}"}).keys("KEYS", str)
+    keys = Environment({"KEYS": f"{entry},old:{'ab' * 32}"}).keys("KEYS")
     assert list(keys) == ["2027", "old"]
     signature = sign(b"manifest", key_id="2027", seed=keys["2027"])
     assert wrong_with_signature(b"manifest", signature, key_id="2027") is None
@@ -41,7 +41,7 @@ def test_an_id_that_is_taken_is_refused(settings):
 @pytest.mark.parametrize("said", ["abc", "id:xyz", f"id:{'AB' * 32}", f":{'ab' * 32}", "id:abcd"])
 def test_a_variable_that_holds_no_keys_is_named_and_not_shown(said):
     with pytest.raises(BadVariable, match="KEYS: is not id:key") as refused:
-        Environment({"KEYS": said}).keys("KEYS", str)
+        Environment({"KEYS": said}).keys("KEYS")
     assert said not in str(refused.value)
 
 
@@ -51,12 +51,3 @@ def test_a_method_that_there_is_not_is_named(said):
         Environment({"METHODS": said}).several("METHODS", ("caiso_10_in_10",))
     assert Environment({}).several("METHODS", ("a", "b")) == ("a", "b")
     assert Environment({}).several("METHODS", ("a", "b"), unset=()) == ()
-
-
-def test_mail_is_told_by_an_address():
-    found = Environment({"MAIL": "smtp+tls://user:secret@mail.example:587"}).mail("MAIL")
-
-    assert (found["EMAIL_HOST"], found["EMAIL_PORT"], found["EMAIL_USE_TLS"]) == (
-        "mail.example", 587, True,
-    )  # fmt: skip
-    assert Environment({}).mail("MAIL") == {}
