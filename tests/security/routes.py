@@ -39,7 +39,8 @@ def rest_calls() -> set[tuple[str, str]]:
 
 def _methods(view: Any) -> Iterator[str]:
     if actions := getattr(view, "actions", None):
-        yield from actions
+        # Once it has been called a view serves HEAD, too, by way of its GET.
+        yield from (method for method in actions if method != "head")
     elif (cls := getattr(view, "cls", None)) is not None:
         yield from (m for m in cls.http_method_names if hasattr(cls, m) and m != "options")
     else:
