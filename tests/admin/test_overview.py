@@ -9,6 +9,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from chargers.inventory import SYNCED
 from chargers.models import Heartbeat, Session
 from dr_events.reconciliation import SWEPT
 from tests.admin.support import make_event, make_participation, page_of, text_of
@@ -64,7 +65,8 @@ def test_a_gateway_without_a_key_to_edrv_does_not_call_itself_well(
 
 def test_a_gateway_that_is_well_says_so(operator: Client, settings: Any) -> None:
     settings.EDRV_API_KEY = "key"
-    Heartbeat.objects.update_or_create(name=SWEPT, defaults={"at": timezone.now()})
+    for beat in (SWEPT, SYNCED):
+        Heartbeat.note(beat, at=timezone.now())
 
     assert "The gateway can do its work" in overview_of(operator)
 
