@@ -5,6 +5,7 @@ import json
 import pytest
 from django.core.management import CommandError, call_command
 
+from chargers.models import AuditEntry
 from gateway.models import ApiClient
 from tests.clients import Api
 
@@ -23,6 +24,16 @@ def test_it_prints_as_json_what_opens_the_api(client, capsys):
     assert (said["name"], said["scope"]) == ("scada", "events:read fleet:read")
     assert len(said["client_secret"]) > 60
     assert Api(client, said).get("sessions/").status_code == 200
+
+
+def test_who_has_let_a_client_in_is_on_record_but_not_its_secret(capsys):
+    said = create(capsys, "scada", "--scope", "events:read")
+
+    entry = AuditEntry.objects.get()
+    assert entry.actor.startswith("shell:")
+    assert (entry.action, entry.subject) == ("apiclient.added", "apiclient")
+    assert entry.after == {"names": ["scada"], "scopes": "events:read"}
+    assert said["client_secret"] not in str(entry.__dict__)
 
 
 @pytest.mark.parametrize(

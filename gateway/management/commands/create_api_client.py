@@ -9,9 +9,12 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
+from django.utils import timezone
 from oauth2_provider.generators import generate_client_secret
 from oauth2_provider.settings import oauth2_settings
 
+from chargers import audit
 from gateway.models import ApiClient
 
 SCOPES: dict[str, str] = oauth2_settings.SCOPES
@@ -41,13 +44,7 @@ class Command(BaseCommand):
         if ApiClient.objects.filter(name=name).exists():
             raise CommandError(f"There is a client named {name!r} already.")
         secret = generate_client_secret()
-        client = ApiClient.objects.create(
-            name=name,
-            scopes=" ".join(dict.fromkeys(wanted)),
-            client_type=ApiClient.CLIENT_CONFIDENTIAL,
-            authorization_grant_type=ApiClient.GRANT_CLIENT_CREDENTIALS,
-            client_secret=secret,
-        )
+        client = _create(name, " ".join(dict.fromkeys(wanted)), secret)
         self.stdout.write(
             json.dumps(
                 {
@@ -58,6 +55,26 @@ class Command(BaseCommand):
                 }
             )
         )
+
+
+@transaction.atomic
+def _create(name: str, scopes: str, secret: str) -> ApiClient:
+    client: ApiClient = ApiClient.objects.create(
+        name=name,
+        scopes=scopes,
+        client_type=ApiClient.CLIENT_CONFIDENTIAL,
+        authorization_grant_type=ApiClient.GRANT_CLIENT_CREDENTIALS,
+        client_secret=secret,
+    )
+    audit.record(
+        audit.shell_actor(),
+        "apiclient.added",
+        at=timezone.now(),
+        subject="apiclient",
+        subject_ids=[client.pk],
+        after={"names": [name], "scopes": scopes},
+    )
+    return client
 
 
 def _read_name(said: str) -> str:
