@@ -1,6 +1,6 @@
 """Every call we make of eDRV's API: its method, path and body, and how its answer is read.
 
-The single calls (`client`, requests) and the burst (`burst`, aiohttp) both send these and read
+The single calls (`client`, requests) and the burst (`burst`, libcurl) both send these and read
 answers with `read_answer`, so they cannot differ.
 """
 

@@ -15,6 +15,7 @@ SENDS = {
     "aiohttp",
     "http",
     "httpx",
+    "pycurl",
     "requests",
     "smtplib",
     "socket",
