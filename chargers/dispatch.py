@@ -161,11 +161,8 @@ def record(results: Sequence[Result], *, now: datetime) -> None:
     """Write down what came back, in one transaction; then let it take effect."""
     with transaction.atomic():
         sql.lock_sessions(result.claim.session_id for result in results)
-        sql.run(_RECORD_REPLIES, sql.columns((_reply_row(result) for result in results), 9))
-        settlement.advance(
-            [Move(result.claim.command_id, result.claim.number, result.next) for result in results],
-            now=now,
-        )
+        sql.run(_RECORD_REPLIES, sql.columns((_reply_row(result) for result in results), 8))
+        settlement.advance([_move(result) for result in results], now=now)
         refused = [r.claim.session_id for r in results if r.outcome == "refused_by_edrv"]
         settlement.reconsider_limited(refused)
         news.tell(r.claim.session_id for r in results if r.next.reason)
@@ -174,6 +171,15 @@ def record(results: Sequence[Result], *, now: datetime) -> None:
         _apply_looks(results, now)
     counters.count_each("attempt", (result.outcome for result in results))
     _log(results)
+
+
+def _move(result: Result) -> Move:
+    claimed = result.claim
+    return Move(claimed.command_id, claimed.number, result.next, _sent_at(result.reply))
+
+
+def _sent_at(reply: Reply) -> datetime | None:
+    return None if reply.sent_at_s is None else datetime.fromtimestamp(reply.sent_at_s, UTC)
 
 
 def _answers(results: Sequence[Result]) -> list[Answer]:
@@ -194,8 +200,7 @@ def _reply_row(result: Result) -> tuple[object, ...]:
     action_id = result.action.id if result.action and result.outcome == "requested" else None
     return (
         result.claim.attempt_id,
-        result.claim.command_id,
-        reply.sent_at_s and datetime.fromtimestamp(reply.sent_at_s, UTC),
+        _sent_at(reply),
         datetime.fromtimestamp(reply.answered_at_s, UTC),
         reply.status or None,
         action_id,
@@ -236,21 +241,16 @@ def is_any_due(*, now: datetime) -> bool:
 
 
 _RECORD_REPLIES = """
-    WITH reply AS (
-        SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::timestamptz[], %s::timestamptz[],
-                             %s::int[], %s::text[], %s::text[], %s::bool[], %s::text[])
-          AS reply (attempt_id, command_id, sent_at, answered_at, http_status, action_id,
-                    outcome, may_have_effect, answer)),
-    attempts AS (
-        UPDATE chargers_attempt AS attempt
-           SET sent_at = reply.sent_at, answered_at = reply.answered_at,
-               http_status = reply.http_status, action_id = reply.action_id,
-               outcome = reply.outcome, may_have_effect = reply.may_have_effect,
-               answer = reply.answer
-          FROM reply WHERE attempt.id = reply.attempt_id)
-    UPDATE chargers_command AS command
-       SET first_sent_at = LEAST(command.first_sent_at, reply.sent_at)
-      FROM reply WHERE command.id = reply.command_id
+    UPDATE chargers_attempt AS attempt
+       SET sent_at = reply.sent_at, answered_at = reply.answered_at,
+           http_status = reply.http_status, action_id = reply.action_id,
+           outcome = reply.outcome, may_have_effect = reply.may_have_effect,
+           answer = reply.answer
+      FROM unnest(%s::bigint[], %s::timestamptz[], %s::timestamptz[], %s::int[], %s::text[],
+                  %s::text[], %s::bool[], %s::text[])
+        AS reply (attempt_id, sent_at, answered_at, http_status, action_id, outcome,
+                  may_have_effect, answer)
+     WHERE attempt.id = reply.attempt_id
 """
 
 # The webhook may have been faster than the answer that names its action.

@@ -293,7 +293,8 @@ def as_limit(unit: str | None, value: float | None) -> Limit | None:
 class MeterReading(models.Model):
     """One energy report. What it did not tell is null, never zero."""
 
-    session = models.ForeignKey(Session, models.PROTECT, related_name="readings")
+    # Its constraint is its index.
+    session = models.ForeignKey(Session, models.PROTECT, related_name="readings", db_index=False)
     metered_at = models.DateTimeField()
     power_w = models.FloatField(null=True)
     current_a = models.FloatField(null=True)
@@ -370,7 +371,8 @@ class Command(models.Model):
     UNSETTLED = (State.DUE, State.SENT, State.UNCONFIRMED)
     CLAIMABLE = (State.DUE, State.UNCONFIRMED)
 
-    session = models.ForeignKey(Session, models.PROTECT, related_name="commands")
+    # A constraint is its index.
+    session = models.ForeignKey(Session, models.PROTECT, related_name="commands", db_index=False)
     generation = models.PositiveIntegerField()
     kind = models.CharField(max_length=8, choices=Kind.choices)
     unit = models.CharField(max_length=8, choices=UNITS, null=True)
@@ -455,7 +457,8 @@ class Attempt(models.Model):
             return self in (Attempt.Verb.SET, Attempt.Verb.CLEAR)
 
     command = models.ForeignKey(Command, models.PROTECT, related_name="tries")
-    session = models.ForeignKey(Session, models.PROTECT, related_name="+")
+    # Its command's, which PostgreSQL checks already.
+    session = models.ForeignKey(Session, models.PROTECT, related_name="+", db_constraint=False)
     number = models.PositiveIntegerField()
     verb = models.CharField(max_length=16, choices=Verb.choices)
     unit = models.CharField(max_length=8, choices=UNITS, null=True)

@@ -46,11 +46,13 @@ class Answer:
 @dataclass(frozen=True, slots=True)
 class Move:
     """A command's next step after one of its attempts. `number` is that attempt's: a step
-    decided on an older attempt than the last is not taken."""
+    decided on an older attempt than the last is not taken. `sent_at`: when it went out, where
+    that has only now become known."""
 
     command_id: int
     number: int
     next: Next
+    sent_at: datetime | None = None
 
 
 @transaction.atomic
@@ -184,15 +186,24 @@ def advance(moves: Sequence[Move], *, now: datetime) -> None:
                         now + timedelta(seconds=move.next.after_s),
                         move.next.reason,
                         int(move.next.rejected),
+                        move.sent_at,
                     )
                     for move in moves
                 ),
-                7,
+                8,
             ),
         ],
     )
+    _note_sent(moves, but={row["id"] for row in taken})
     rejected = [row["id"] for row in taken if row["state"] == "rejected"]
     audit.record_commands(rejected, "rejected", at=now)
+
+
+def _note_sent(moves: Sequence[Move], *, but: set[int]) -> None:
+    """What is settled already, or under way anew, was sent all the same."""
+    late = [(move.command_id, move.sent_at) for move in moves if move.command_id not in but]
+    if late:
+        sql.run(_NOTE_SENT, sql.columns(late, 2))
 
 
 def reconsider_limited(session_ids: Sequence[int]) -> None:
@@ -314,15 +325,23 @@ _OVERTAKEN = """
 _ADVANCE = """
     UPDATE chargers_command AS command
        SET state = move.state, step = move.step, reason = move.reason,
+           first_sent_at = LEAST(command.first_sent_at, move.sent_at),
            rejections = rejections + move.rejected,
            next_attempt_at = CASE WHEN move.state = 'rejected' THEN NULL ELSE move.at END,
            settled_at = CASE WHEN move.state = 'rejected' THEN %s::timestamptz END
       FROM unnest(%s::bigint[], %s::int[], %s::text[], %s::text[], %s::timestamptz[],
-                  %s::text[], %s::int[])
-        AS move (command_id, number, state, step, at, reason, rejected)
+                  %s::text[], %s::int[], %s::timestamptz[])
+        AS move (command_id, number, state, step, at, reason, rejected, sent_at)
      WHERE command.id = move.command_id AND command.attempts = move.number
        AND command.state IN ('due', 'sent', 'unconfirmed')
  RETURNING command.id, command.state
+"""
+
+_NOTE_SENT = """
+    UPDATE chargers_command AS command
+       SET first_sent_at = LEAST(command.first_sent_at, move.sent_at)
+      FROM unnest(%s::bigint[], %s::timestamptz[]) AS move (command_id, sent_at)
+     WHERE command.id = move.command_id AND move.sent_at IS NOT NULL
 """
 
 _RECONSIDER_LIMITED = """

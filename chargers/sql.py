@@ -11,6 +11,7 @@ import psycopg
 from django.conf import settings
 from django.db import connection
 from psycopg.pq import Format
+from psycopg.types.numeric import Int8Dumper
 
 _READ_TIME = psycopg.adapters.get_loader(psycopg.adapters.types["timestamptz"].oid, Format.TEXT)
 
@@ -18,34 +19,41 @@ _READ_TIME = psycopg.adapters.get_loader(psycopg.adapters.types["timestamptz"].o
 LONGEST_THOUGHT_S = 300
 
 
+@contextmanager
+def _executed(sql: str, parameters: Sequence[Any] | Mapping[str, Any]) -> Iterator[Any]:
+    """A cursor that has."""
+    with connection.cursor() as cursor:
+        # Django's own loader of times is Python, and takes longer than all the rest of a row.
+        cursor.adapters.register_loader("timestamptz", _READ_TIME)
+        # Whole numbers are int4 where all of them are small, and with a column of int8 PostgreSQL
+        # compares such a list one by one instead of by hash.
+        cursor.adapters.register_dumper(int, Int8Dumper)
+        cursor.execute(sql, parameters)
+        yield cursor
+
+
 def run(sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> int:
     """Execute; returns how many rows it touched."""
-    with connection.cursor() as cursor:
-        cursor.execute(sql, parameters)
+    with _executed(sql, parameters) as cursor:
         return int(cursor.rowcount)
 
 
 def rows(sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[dict[str, Any]]:
     """Every row as a dict by column name."""
-    with connection.cursor() as cursor:
-        # Django's own loader of times is Python, and takes longer than all the rest of a row.
-        cursor.adapters.register_loader("timestamptz", _READ_TIME)
-        cursor.execute(sql, parameters)
+    with _executed(sql, parameters) as cursor:
         names = [column.name for column in cursor.description or ()]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
 def ids(sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[int]:
     """The first column of every row."""
-    with connection.cursor() as cursor:
-        cursor.execute(sql, parameters)
+    with _executed(sql, parameters) as cursor:
         return [row[0] for row in cursor.fetchall()]
 
 
 def texts(sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[str]:
     """The first column of every row, of a query for texts."""
-    with connection.cursor() as cursor:
-        cursor.execute(sql, parameters)
+    with _executed(sql, parameters) as cursor:
         return [row[0] for row in cursor.fetchall()]
 
 

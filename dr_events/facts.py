@@ -271,20 +271,20 @@ _FACTS = f"""
                   bool_or(kind = 'clear') AS clear,
                   max(reason) FILTER (WHERE reason IN {_SILENT}) AS silence
              FROM chargers_command AS flying
-            WHERE flying.session_id = session.id AND flying.attempts > 0
+            WHERE session.generation > session.confirmed_generation
+              AND flying.session_id = session.id AND flying.attempts > 0
               AND flying.generation > session.confirmed_generation
               AND flying.generation < session.generation
-              AND flying.state <> 'rejected') AS sent
-        ON session.generation > session.confirmed_generation
+              AND flying.state <> 'rejected') AS sent ON TRUE
       -- The first limit after the last pause: since then it has had its turn.
       LEFT JOIN LATERAL (
            SELECT min(run.created_at) AS running_since
              FROM chargers_command AS run
-            WHERE run.session_id = session.id AND run.generation > COALESCE((
+            WHERE session.wanted_value > 0
+              AND run.session_id = session.id AND run.generation > COALESCE((
                   SELECT max(stop.generation) FROM chargers_command AS stop
                    WHERE stop.session_id = session.id
-                     AND (stop.kind = 'clear' OR stop.value = 0)), 0)) AS since
-        ON session.wanted_value > 0
+                     AND (stop.kind = 'clear' OR stop.value = 0)), 0)) AS since ON TRUE
      WHERE session.id = ANY(%s) AND session.ended_at IS NULL
 """
 

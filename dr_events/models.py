@@ -301,7 +301,8 @@ class Participation(models.Model):
         EXEMPT = "exempt"
         ENDED = "ended"
 
-    event = models.ForeignKey(Event, models.PROTECT, related_name="participations")
+    # A constraint is its index.
+    event = models.ForeignKey(Event, models.PROTECT, related_name="participations", db_index=False)
     session = models.ForeignKey(Session, models.PROTECT, related_name="participations")
     state = models.CharField(max_length=12, choices=State.choices, default=State.PENDING)
     reason = models.CharField(max_length=40, blank=True)
