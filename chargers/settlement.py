@@ -208,7 +208,8 @@ def _note_sent(moves: Sequence[Move], *, but: set[int]) -> None:
 
 def reconsider_limited(session_ids: Sequence[int]) -> None:
     """After a failure: is there still any attempt that may have left a limit behind?"""
-    sql.run(_RECONSIDER_LIMITED, {"sessions": list(session_ids)})
+    if session_ids:
+        sql.run(_RECONSIDER_LIMITED, {"sessions": list(session_ids)})
 
 
 @transaction.atomic

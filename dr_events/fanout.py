@@ -7,7 +7,7 @@ commands are on the wire while the rest is still being planned.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -22,7 +22,7 @@ from chargers.tasks import dispatch_bell
 from dr_events import facts, judgement, lifecycle, planner, pools, restoring, scope
 from dr_events.facts import Facts
 from dr_events.models import Event
-from dr_events.orders import Cap, Order
+from dr_events.orders import Cap, Order, Part
 from dr_events.planner import Plan, Planned
 
 log = structlog.get_logger(__name__)
@@ -136,8 +136,8 @@ def _chunks(session_ids: Sequence[int], *, whole: bool) -> Iterator[Sequence[int
 @transaction.atomic
 def _take_in(event_id: UUID, session_ids: Sequence[int], now: datetime) -> None:
     sql.one_at_a_time(PLANNING)
-    enlist({(event_id, session_id) for session_id in session_ids}, now=now)
-    plan_sessions(session_ids, now=now)
+    joined = enlist({(event_id, session_id) for session_id in session_ids}, now=now)
+    plan_sessions(session_ids, joined=joined, now=now)
 
 
 def _restore(event: Event, now: datetime) -> datetime | None:
@@ -174,11 +174,12 @@ def _let_go(event_id: UUID, now: datetime, *, keep: Sequence[int]) -> None:
             return
 
 
-def enlist(pairs: Iterable[tuple[UUID, int]], *, now: datetime) -> None:
+def enlist(pairs: Iterable[tuple[UUID, int]], *, now: datetime) -> set[int]:
     """Make each (event, session) a participation, or one again, as long as the event is active.
-    Holds PLANNING."""
+    Returns the sessions that had been in none of these events. Holds PLANNING."""
     event_ids, session_ids = sql.columns(sorted(pairs), 2)
-    sql.run(_ENLIST, {"events": event_ids, "sessions": session_ids, "now": now})
+    enlisted = sql.rows(_ENLIST, {"events": event_ids, "sessions": session_ids, "now": now})
+    return {row["session_id"] for row in enlisted if row["is_new"]}
 
 
 def release(pairs: Iterable[tuple[UUID, int]], *, now: datetime) -> None:
@@ -205,9 +206,12 @@ def plan_news(session_ids: Sequence[int], *, now: datetime) -> None:
     judgement.refresh(set(session_ids).difference(rested), now=now)
 
 
-def plan_sessions(session_ids: Iterable[int], *, now: datetime) -> None:
+def plan_sessions(
+    session_ids: Iterable[int], *, joined: Set[int] = frozenset(), now: datetime
+) -> None:
     """Plan these sessions and all who share a cap with them, record what is wanted of each, and
-    ring for the dispatcher. Holds PLANNING."""
+    ring for the dispatcher. `joined`: those that enlist() has just made participations of. Holds
+    PLANNING."""
     asked_for = set(session_ids)
     if not asked_for:
         return
@@ -224,12 +228,29 @@ def plan_sessions(session_ids: Iterable[int], *, now: datetime) -> None:
     )
     _write_plans(planned.plans, now)
     changed = _want(planned.plans, known, now)
-    judgement.refresh(asked_for | changed, now=now)
+    as_enlisted = _as_enlisted(changed & joined, planned.plans, known, parts)
+    judgement.refresh((asked_for | changed) - as_enlisted, now=now)
     _note_planned(planned, orders, now)
     if changed:
         names = {found.session_id: found.external_id for found in known}
         _log_wanted(planned.plans, names, changed)
         dispatch_bell.ring()
+
+
+def _as_enlisted(
+    joined: Set[int],
+    plans: Sequence[Plan],
+    known: Sequence[Facts],
+    parts: Mapping[int, Sequence[Part]],
+) -> set[int]:
+    """Who has joined an event, only this one, and is given a limit for it: waiting for an answer
+    to a command that is due now, as enlist() has written it down."""
+    return {
+        plan.session_id
+        for plan, found in zip(plans, known, strict=True)
+        if plan.session_id in joined and plan.limit and not found.exempt_reason
+        if [part.excused for part in parts.get(plan.session_id, ())] == [""]
+    }
 
 
 def _want(plans: Sequence[Plan], known: Sequence[Facts], now: datetime) -> set[int]:
@@ -374,13 +395,14 @@ _LEAVING = """
 _ENLIST = """
     INSERT INTO dr_events_participation AS participation
            (event_id, session_id, state, reason, binding, joined_at, joined_late,
-            joined_generation, before_w, place, attempts, was_limited)
+            joined_generation, before_w, place, attempts, was_limited, next_attempt_at,
+            confirmed_unit, confirmed_value)
     SELECT event.id, session.id, 'pending', '', FALSE, %(now)s,
            session.started_at > event.activated_at, session.generation, session.power_w,
            jsonb_build_object(
                'site_name', site.name, 'timezone', site.timezone, 'grid_zone', site.grid_zone,
                'substation', site.substation, 'feeder', site.feeder),
-           0, FALSE
+           0, FALSE, %(now)s, session.confirmed_unit, session.confirmed_value
       FROM unnest(%(events)s::uuid[], %(sessions)s::bigint[]) AS pair (event_id, session_id)
       JOIN dr_events_event AS event ON event.id = pair.event_id AND event.status = 'active'
       JOIN chargers_session AS session ON session.id = pair.session_id
@@ -391,6 +413,9 @@ _ENLIST = """
        SET state = 'pending', reason = '', released_at = NULL, released_generation = NULL,
            was_limited = FALSE, restored_at = NULL
      WHERE participation.released_at IS NOT NULL
+ RETURNING participation.session_id,
+           -- No earlier version of the row has been replaced.
+           participation.xmax = 0 AS is_new
 """
 
 # Whoever never had an answer is counted as ended: nothing is known of it any more. Whoever had one

@@ -132,4 +132,6 @@ class SessionFilter(Filters):
     def filter_limited(
         self, sessions: QuerySet[Session], name: str, value: bool
     ) -> QuerySet[Session]:
-        return sessions.filter(may_be_limited=value)
+        found = sessions.filter(may_be_limited=value)
+        # By the index of open sessions, which all that are limited are.
+        return found.filter(ended_at=None) if value else found

@@ -12,6 +12,7 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.RemoveIndex(model_name="session", name="session_may_be_limited"),
         migrations.AlterField(
             model_name="attempt",
             name="session",

@@ -3,8 +3,8 @@
 import pytest
 
 from chargers import news
-from chargers.models import AuditEntry, Command, Session
-from dr_events import figures, intake, lifecycle, reconciliation
+from chargers.models import AuditEntry, ChargeStation, Command, Session
+from dr_events import figures, intake, judgement, lifecycle, reconciliation
 from dr_events.models import Event, Participation
 from tests.dr_events.story import (
     OPERATOR,
@@ -86,6 +86,22 @@ def test_a_participation_tells_the_whole_story_of_its_session():
     assert (told.wanted, told.confirmed, told.before_w) == (FOUR_KW, FOUR_KW, 11_000.0)
     assert (told.attempts, told.first_sent_at) == (1, later(2))
     assert (told.wanted_at, told.accepted_at, told.complied_at) == (later(0), later(2), later(30))
+
+
+def test_who_has_just_joined_is_written_down_as_it_would_be_judged():
+    _plain, exempt, offline = make_session(), make_session(), make_session()
+    Session.objects.filter(pk=exempt.pk).update(exempt=True, exempt_reason="an ambulance")
+    ChargeStation.objects.filter(pk=offline.chargestation_id).update(online=False)
+    held = make_session()
+    earlier = declare(limit=SIX, targets=[{"type": "session", "value": held.external_id}])
+    accept(1)
+    declare()
+    before = list(Participation.objects.order_by("pk").values())
+
+    judgement.refresh(list(Session.objects.values_list("pk", flat=True)), now=later(0))
+
+    assert list(Participation.objects.order_by("pk").values()) == before
+    assert part(earlier, held).state == "pending"  # told something lower, and not answered yet
 
 
 def test_a_scheduled_event_waits_for_its_time():
