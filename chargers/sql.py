@@ -11,7 +11,8 @@ import psycopg
 from django.conf import settings
 from django.db import connection
 from psycopg.pq import Format
-from psycopg.types.numeric import Int8Dumper
+
+from chargers.arrays import ArrayDumper
 
 _READ_TIME = psycopg.adapters.get_loader(psycopg.adapters.types["timestamptz"].oid, Format.TEXT)
 
@@ -25,9 +26,9 @@ def _executed(sql: str, parameters: Sequence[Any] | Mapping[str, Any]) -> Iterat
     with connection.cursor() as cursor:
         # Django's own loader of times is Python, and takes longer than all the rest of a row.
         cursor.adapters.register_loader("timestamptz", _READ_TIME)
-        # Whole numbers are int4 where all of them are small, and with a column of int8 PostgreSQL
-        # compares such a list one by one instead of by hash.
-        cursor.adapters.register_dumper(int, Int8Dumper)
+        # psycopg's own calls a list of small numbers int4[], and with a column of int8 PostgreSQL
+        # compares that one by one instead of by hash.
+        cursor.adapters.register_dumper(list, ArrayDumper)
         cursor.execute(sql, parameters)
         yield cursor
 
