@@ -78,7 +78,7 @@ def _defer(offline: Sequence[dict[str, Any]], now: datetime) -> None:
         return
     then = after_station_unreachable("station_offline")
     settlement.advance([Move(row["command_id"], row["attempts"], then) for row in offline], now=now)
-    news.tell(row["session_id"] for row in offline)
+    news.tell_standing(row["session_id"] for row in offline)
 
 
 def _request(row: dict[str, Any]) -> Request:

@@ -165,7 +165,7 @@ def record(results: Sequence[Result], *, now: datetime) -> None:
         settlement.advance([_move(result) for result in results], now=now)
         refused = [r.claim.session_id for r in results if r.outcome == "refused_by_edrv"]
         settlement.reconsider_limited(refused)
-        news.tell(r.claim.session_id for r in results if r.next.reason)
+        news.tell_standing(r.claim.session_id for r in results if r.next.reason)
         sql.run(_WAKE_WAITING, [[r.action.id for r in results if r.action]])
         settlement.settle(_answers(results), now=now)
         _apply_looks(results, now)

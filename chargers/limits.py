@@ -69,7 +69,7 @@ def try_again(session_ids: Sequence[int], *, now: datetime) -> TriedAgain:
         hurried = sql.ids(_HURRY, asked_for)
         settled = sql.ids(_SETTLED, asked_for)
         reassert(settled, now=now)
-        news.tell([*hurried, *settled])
+        news.tell_standing([*hurried, *settled])
     return TriedAgain(len(hurried), len(settled))
 
 

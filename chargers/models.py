@@ -538,7 +538,13 @@ class SessionNews(models.Model):
     """A session of which something changed, for whoever plans above. Written in the transaction
     of the change and deleted in the one that has dealt with it, so a crash loses none."""
 
-    session = models.ForeignKey(Session, models.CASCADE, related_name="+", db_index=False)
+    # Sessions are never deleted, and this is written by the thousand.
+    session = models.ForeignKey(
+        Session, models.CASCADE, related_name="+", db_index=False, db_constraint=False
+    )
+    standing_only = models.BooleanField(
+        default=False, help_text="An answer or a reading: how it stands with its limit."
+    )
 
     class Meta:
         verbose_name_plural = "session news"

@@ -102,7 +102,7 @@ def _store_reports(said: Sequence[Said], now: datetime) -> None:
     columns = sql.columns(((*key, *values) for key, values in reports.items()), 7)
     sql.run(_STORE_READINGS, columns[:6])
     newly_metered = sql.rows(_LATEST_READING, columns)
-    news.tell(row["id"] for row in newly_metered if row["wanted_unit"])
+    news.tell_standing(row["id"] for row in newly_metered if row["wanted_unit"])
 
 
 def _reported_at(said: Said, report: EnergyReport, now: datetime) -> datetime:

@@ -77,7 +77,7 @@ def settle(answers: Sequence[Answer], *, now: datetime) -> None:
     _record_answers([*accepted, *failed])
     _accept(accepted, now)
     _fail(failed, now)
-    news.tell(found["session_id"] for found in tries)
+    news.tell_standing(found["session_id"] for found in tries)
 
 
 def _failure_reason(found: dict[str, Any], action: Action) -> str:
@@ -224,7 +224,7 @@ def expire_deadlines(*, now: datetime, deadline: Next, batch: int = 5000) -> int
     """Commands that eDRV took and no webhook answered in time become unconfirmed."""
     with transaction.atomic():
         expired = sql.rows(_EXPIRE, {"now": now, "reason": deadline.reason, "batch": batch})
-        news.tell(row["session_id"] for row in expired)
+        news.tell_standing(row["session_id"] for row in expired)
         audit.record_commands([row["id"] for row in expired], "unconfirmed", at=now)
     return len(expired)
 

@@ -118,9 +118,12 @@ def _is_metered_since_acceptance(standing: Standing) -> bool:
 
 def refresh(session_ids: Iterable[int], *, now: datetime) -> None:
     """Judge the running participations of these sessions anew and write down what changed."""
+    of = list(session_ids)
+    if not of:
+        return
     tolerance = Tolerance.from_settings()
     records = []
-    for row in sql.rows(_STANDINGS, [list(session_ids)]):
+    for row in sql.rows(_STANDINGS, [of]):
         judgement = judge(_standing(row), tolerance=tolerance, now=now)
         record = _record(row, judgement)
         if record[1:] != _stored(row):

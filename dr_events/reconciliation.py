@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from chargers import inventory, news, sql, upkeep
 from chargers.models import Heartbeat
-from dr_events import fanout, scope
+from dr_events import fanout, judgement, pools, scope
 from dr_events.models import Participation
 
 SWEPT = "sweep"
@@ -42,14 +42,19 @@ def steer(*, now: datetime) -> None:
 @transaction.atomic
 def reconcile_news(*, now: datetime) -> int:
     """Deal with sessions of which something changed: arrivals are limited, those that left are
-    let go, answers and readings are judged. Returns how many pieces of news were taken."""
+    let go, answers and readings are judged. Returns how many pieces of news were taken.
+
+    Where nobody shares power, no other limit follows from an answer or a reading."""
     sql.one_at_a_time(fanout.PLANNING)
     taken = news.take(NEWS_BATCH)
     if not taken.session_ids:
         return 0
     sql.lock_sessions(taken.session_ids)
-    _update_memberships(taken.session_ids, now)
-    fanout.plan_news(taken.session_ids, now=now)
+    to_plan = taken.session_ids if pools.any_at_all() else taken.changed
+    if to_plan:
+        _update_memberships(to_plan, now)
+        fanout.plan_news(to_plan, now=now)
+    judgement.refresh(set(taken.session_ids).difference(to_plan), now=now)
     fanout.restore(taken.session_ids)
     return taken.count
 

@@ -43,6 +43,24 @@ class Migration(migrations.Migration):
                 to="chargers.session",
             ),
         ),
+        migrations.AddField(
+            model_name="sessionnews",
+            name="standing_only",
+            field=models.BooleanField(
+                default=False, help_text="An answer or a reading: how it stands with its limit."
+            ),
+        ),
+        migrations.AlterField(
+            model_name="sessionnews",
+            name="session",
+            field=models.ForeignKey(
+                db_constraint=False,
+                db_index=False,
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="+",
+                to="chargers.session",
+            ),
+        ),
         migrations.RunSQL(
             "ALTER TABLE chargers_session SET (fillfactor = 70)",
             "ALTER TABLE chargers_session RESET (fillfactor)",
