@@ -53,7 +53,7 @@ def endpoint() -> Endpoint:
 
 def drain(*, more_due: Callable[[], None] = lambda: None) -> int:
     """Send commands until none is due; returns how many attempts were made. `more_due` is called
-    once if there is more than one worker can have in flight."""
+    once if there may be more than one worker can take on at once."""
     target = endpoint()
     with Burst(target, concurrency=settings.EDRV_MAX_CONCURRENCY) as burst:
         dispatcher = Dispatcher(burst, target, pace.Pace(settings.EDRV_RATE_LIMIT), more_due)
@@ -96,7 +96,7 @@ class Dispatcher:
         if pace.in_trouble():
             room = PROBE - self._burst.outstanding
         claims = self._claim(room, now) if room > 0 else []
-        if len(claims) == self._window and self._more_due:
+        if len(claims) == room and self._more_due:
             self._more_due()
             self._more_due = None
         return len(claims)
