@@ -185,4 +185,3 @@ def test_a_thread_that_ends_while_it_waits_keeps_nobody_waiting():
     wait_until(lambda: len(group.outcomes) == 3)
     assert group.outcomes == {0: "stored", 1: "left", 2: "stored"}
     assert stored() == ["d0", "d2"]
-

@@ -142,7 +142,6 @@ def test_a_good_webhook_is_stored_without_asking_django():
         (b"no JSON", {}, 400, "unreadable"),
         (b"x" * 1_000_001, {}, 413, "too_large"),
         (BODY, {"REQUEST_METHOD": "GET"}, 405, "method_not_allowed"),
-        (BODY, {"CONTENT_LENGTH": "many"}, 401, "bad_signature"),
         (BODY, {"CONTENT_LENGTH": ""}, 401, "bad_signature"),
     ],
 )
@@ -175,9 +174,7 @@ def test_what_could_not_be_stored_is_to_be_sent_again(monkeypatch):
         (True, {"HTTP_X_FORWARDED_PROTO": "http"}, False),
     ],
 )
-def test_where_tls_is_asked_for_nothing_is_taken_without(
-    settings, behind_proxy, environ, is_taken
-):
+def test_where_tls_is_asked_for_nothing_is_taken_without(settings, behind_proxy, environ, is_taken):
     settings.SECURE_SSL_REDIRECT = True
     settings.BEHIND_PROXY = behind_proxy
     settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
