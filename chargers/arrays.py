@@ -16,8 +16,9 @@ from psycopg.adapt import Dumper
 
 
 class ArrayDumper(Dumper):
-    """Lists of one dimension, of whole numbers, numbers, truth values, texts, times, durations and
-    UUIDs, with None anywhere. Raises TypeError for others, DataError for a text with a NUL."""
+    """Lists of one dimension, of whole numbers, numbers, truth values, texts, bytes, times,
+    durations and UUIDs, with None anywhere. Raises TypeError for others, DataError for a text with
+    a NUL."""
 
     def dump(self, obj: list[Any]) -> bytes:
         text = "{" + ",".join([_WRITERS[type(element)](element) for element in obj]) + "}"
@@ -50,6 +51,7 @@ _WRITERS = _Writers(
         datetime: lambda time: f'"{time.isoformat()}"',
         timedelta: lambda duration: f'"{duration.total_seconds():.6f} s"',
         UUID: str,
+        bytes: lambda octets: f'"\\\\x{octets.hex()}"',
         type(None): lambda _: "NULL",
     }
 )

@@ -34,14 +34,15 @@ class Bell:
         self._lock = threading.Lock()
 
     def ring(self) -> None:
-        transaction.on_commit(self._ring_now)
+        transaction.on_commit(self.ring_now)
 
     def answer(self) -> None:
         """To be called by the task before it looks: what changes from now on rings anew."""
         with contextlib.suppress(redis.RedisError):
             counters.connection().delete(self._key)
 
-    def _ring_now(self) -> None:
+    def ring_now(self) -> None:
+        """For what is committed already."""
         with self._lock:
             now = time.monotonic()
             if now - self._rung_at < self._quiet_s:

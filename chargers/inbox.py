@@ -21,7 +21,7 @@ from django.utils import timezone
 
 from chargers import counters, fleet, sessions, settlement, sql
 from chargers.edrv import payloads
-from chargers.edrv.payloads import Action, ActionStatus, Delivery
+from chargers.edrv.payloads import Action, Delivery
 from chargers.models import Session, WebhookDelivery
 from chargers.sessions import Said
 from chargers.settlement import Answer
@@ -30,8 +30,11 @@ log = structlog.get_logger(__name__)
 Read = TypeVar("Read")
 
 BATCH = 1000
-# A batch costs much the same whether it is of ten or of a hundred, so they are let come together.
+# A batch costs much the same whether it is of ten or of a hundred, so they are let come together,
+# for longer where many are coming.
 GATHER_S = 0.05
+GATHER_MANY_S = 0.2
+MANY = 50
 # After the last delivery the applier stays for a moment: the next one rarely comes alone.
 LINGER_S = 0.25
 
@@ -88,7 +91,7 @@ def _drain() -> int:
             # An answer that was just being recorded when its webhook was looked at.
             retry_waiting(now=timezone.now())
         if applied < BATCH:
-            time.sleep(GATHER_S)
+            time.sleep(GATHER_MANY_S if applied > MANY else GATHER_S)
     return count
 
 
@@ -139,7 +142,7 @@ def _apply(stored: Sequence[Stored], now: datetime) -> list[Fate]:
     unreadable_said, said = _read_each(kinds[Kind.SESSION], _read_session)
     unreadable_actions, actions = _read_each(kinds[Kind.ACTION], _read_action)
     attempts = _attempts_by_action([action.id for _, action in actions])
-    _lock_sessions(said, attempts)
+    _lock_sessions(said, [attempts[a.id] for _, a in actions if a.is_final and a.id in attempts])
     return [
         *unreadable_said,
         *unreadable_actions,
@@ -151,18 +154,14 @@ def _apply(stored: Sequence[Stored], now: datetime) -> list[Fate]:
     ]
 
 
-def _lock_sessions(
-    said: Sequence[tuple[Stored, Said]], attempts: Mapping[str, dict[str, int]]
-) -> None:
+def _lock_sessions(said: Sequence[tuple[Stored, Said]], answered: Sequence[dict[str, int]]) -> None:
     """All of them at once: a second lock later on would be out of order. That is why an action
-    which becomes known only now has to wait for the next time."""
-    sql.run(
-        _LOCK_SESSIONS,
-        [
-            [words.session.id for _, words in said],
-            [attempt["session_id"] for attempt in attempts.values()],
-        ],
-    )
+    which becomes known only now has to wait for the next time. That one was requested changes
+    nothing."""
+    named = [words.session.id for _, words in said]
+    numbered = [attempt["session_id"] for attempt in answered]
+    if named or numbered:
+        sql.run(_LOCK_SESSIONS, [named, numbered])
 
 
 class Kind(StrEnum):
@@ -199,6 +198,7 @@ def _apply_actions(
     settlement.settle(
         [Answer(attempts[a.id]["id"], a) for a in _last_words(actions) if a.id in attempts],
         now=now,
+        are_locked=True,
     )
     return [_applied_or_waiting(one.id, a.id in attempts, a.id) for one, a in actions]
 
@@ -209,12 +209,14 @@ def _read_action(one: Stored) -> Action:
 
 def _last_words(actions: Sequence[tuple[Stored, Action]]) -> list[Action]:
     """One word an action: that it was requested never counts against its completion."""
-    ordered = sorted(actions, key=lambda pair: pair[1].status is not ActionStatus.REQUESTED)
+    ordered = sorted(actions, key=lambda pair: pair[1].is_final)
     return list({action.id: action for _, action in ordered}.values())
 
 
 def _attempts_by_action(action_ids: Sequence[str]) -> dict[str, dict[str, int]]:
     """The `id` and `session_id` of the attempts behind these actions."""
+    if not action_ids:
+        return {}
     found = sql.rows(_ATTEMPTS, [list(action_ids)])
     return {row.pop("action_id"): row for row in found}
 
@@ -236,6 +238,8 @@ def _read_session(one: Stored) -> Said:
 
 def _apply_stations(stored: Sequence[Stored], now: datetime) -> list[Fate]:
     fates, changes = _read_each(stored, _read_online)
+    if not changes:
+        return fates
     known = set(sql.texts(_KNOWN_STATIONS, [[change.chargestation_id for _, change in changes]]))
     fleet.apply_online(
         [change for _, change in changes if change.chargestation_id in known], now=now
@@ -257,9 +261,10 @@ def _read_online(one: Stored) -> fleet.Online:
 
 def _apply_connectors(stored: Sequence[Stored]) -> list[Fate]:
     fates, statuses = _read_each(sorted(stored, key=lambda one: one.said_at), _read_statuses)
-    fleet.apply_connector_statuses(
-        {connector: status for _, said in statuses for connector, status in said.items()}
-    )
+    if statuses:
+        fleet.apply_connector_statuses(
+            {connector: status for _, said in statuses for connector, status in said.items()}
+        )
     return fates + [Fate(one.id, State.APPLIED) for one, _ in statuses]
 
 

@@ -56,16 +56,17 @@ class Move:
 
 
 @transaction.atomic
-def settle(answers: Sequence[Answer], *, now: datetime) -> None:
-    """Apply the stations' answers: completed or failed actions. Others change nothing."""
-    final = {
-        answer.attempt_id: answer
-        for answer in answers
-        if answer.action.status is not ActionStatus.REQUESTED
-    }
+def settle(answers: Sequence[Answer], *, now: datetime, are_locked: bool = False) -> None:
+    """Apply the stations' answers: completed or failed actions. Others change nothing.
+
+    are_locked: the caller has locked the sessions of all that are completed or failed.
+    """
+    final = {answer.attempt_id: answer for answer in answers if answer.action.is_final}
     if not final:
         return
-    tries = _lock_tries(final)
+    if not are_locked:
+        _lock(final)
+    tries = sql.rows(_TRIES, [list(final)])
     accepted: list[dict[str, Any]] = []
     failed: list[dict[str, Any]] = []
     for found in tries:
@@ -88,12 +89,10 @@ def _failure_reason(found: dict[str, Any], action: Action) -> str:
     return "station_offline" if is_offline else reason
 
 
-def _lock_tries(attempt_ids: Iterable[int]) -> list[dict[str, Any]]:
-    wanted = list(attempt_ids)
+def _lock(attempt_ids: Iterable[int]) -> None:
     sql.lock_sessions(
-        sql.ids("SELECT session_id FROM chargers_attempt WHERE id = ANY(%s)", [wanted])
+        sql.ids("SELECT session_id FROM chargers_attempt WHERE id = ANY(%s)", [list(attempt_ids)])
     )
-    return sql.rows(_TRIES, [wanted])
 
 
 def _record_answers(found: Sequence[dict[str, Any]]) -> None:
@@ -126,14 +125,29 @@ def _accept(accepted: Sequence[dict[str, Any]], now: datetime) -> None:
     attempt_ids = [row["attempt_id"] for row in accepted]
     settled = sql.ids(_ACCEPT_COMMANDS, {"attempts": attempt_ids, "now": now})
     sql.run(_CONFIRM_SESSIONS, {"attempts": attempt_ids, "now": now})
-    sql.run(_LEARN_FROM_ACCEPTANCE, {"commands": settled})
+    _learn(accepted, settled)
     audit.record_commands(settled, "accepted", at=now)
     log.info(
         "commands.accepted",
         commands=[row["command_id"] for row in accepted],
         sessions=[row["session"] for row in accepted],
     )
-    overtaken = sql.ids(_OVERTAKEN, {"attempts": attempt_ids, "believable": now + MAX_CLOCK_AHEAD})
+    _undo_overtaking(accepted, now)
+
+
+def _learn(accepted: Sequence[dict[str, Any]], settled: Sequence[int]) -> None:
+    """What was accepted at the first attempt was refused at none."""
+    again = {row["command_id"] for row in accepted if row["attempts"] > 1}.intersection(settled)
+    if again:
+        sql.run(_LEARN_FROM_ACCEPTANCE, {"commands": sorted(again)})
+
+
+def _undo_overtaking(accepted: Sequence[dict[str, Any]], now: datetime) -> None:
+    """The first generation of a session has overtaken nothing, and nothing has overtaken it."""
+    later = sorted({row["session_id"] for row in accepted if row["generation"] > 1})
+    if not later:
+        return
+    overtaken = sql.ids(_OVERTAKEN, {"sessions": later, "believable": now + MAX_CLOCK_AHEAD})
     if overtaken:
         limits.reassert(overtaken, now=now)
 
@@ -232,7 +246,8 @@ def expire_deadlines(*, now: datetime, deadline: Next, batch: int = 5000) -> int
 _TRIES = """
     SELECT attempt.id AS attempt_id, attempt.number, attempt.verb, attempt.session_id,
            attempt.outcome, command.id AS command_id, command.kind, command.cause,
-           command.rejections, session.external_id AS session,
+           command.attempts, command.rejections, session.external_id AS session,
+           session.generation,
            session.confirmed_unit IS NOT NULL AS is_held, station.online
       FROM chargers_attempt AS attempt
       JOIN chargers_command AS command ON command.id = attempt.command_id
@@ -311,7 +326,7 @@ _OVERTAKEN = """
       FROM chargers_session AS session
       JOIN chargers_command AS newest
         ON newest.session_id = session.id AND newest.generation = session.generation
-     WHERE session.id IN (SELECT session_id FROM chargers_attempt WHERE id = ANY(%(attempts)s))
+     WHERE session.id = ANY(%(sessions)s)
        AND session.ended_at IS NULL AND newest.generation = session.confirmed_generation
        AND EXISTS (
            SELECT FROM chargers_attempt AS late

@@ -8,10 +8,8 @@ from collections.abc import Callable
 import structlog
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
 
 from chargers.problems import Problem
-from chargers.webhooks import receive
 from gateway import problems
 
 log = structlog.get_logger(__name__)
@@ -103,23 +101,6 @@ def _answer_to(error: Exception) -> HttpResponse:
     log.exception("request.failed", reference=reference)
     failure = Problem(500, "internal", "The gateway failed; its log has the reference.")
     return problems.as_response(failure, reference=reference)
-
-
-class WebhookLane:
-    """Takes webhooks past everything that is for browsers: cookies, log-ins, forms, static files.
-    They come by the thousand, and are proven by their signature alone."""
-
-    def __init__(self, get_response: Handler) -> None:
-        self._get_response = get_response
-        self._path = reverse("edrv-webhooks")
-
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        if request.path_info != self._path:
-            return self._get_response(request)
-        try:
-            return receive(request)
-        except Exception as error:  # noqa: BLE001
-            return _answer_to(error)
 
 
 def _is_djangos_page(request: HttpRequest, response: HttpResponse) -> bool:

@@ -66,7 +66,6 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "gateway.middleware.RequestContext",
     "gateway.middleware.BodyLimit",
-    "gateway.middleware.WebhookLane",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "gateway.addresses.FinalSlash",
     "django.middleware.csrf.CsrfViewMiddleware",

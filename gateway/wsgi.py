@@ -2,8 +2,11 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
-from gateway.shedding import Shedding
-
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway.settings")
 
-application = Shedding(get_wsgi_application())
+django = get_wsgi_application()
+
+# They need the models, which are there only now.
+from gateway.webhook_door import Shedding, ShortWay  # noqa: E402
+
+application = Shedding(ShortWay(django))

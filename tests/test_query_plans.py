@@ -87,7 +87,7 @@ STATEMENTS: dict[str, tuple[str, Any]] = {
     "tries of answers": (settlement._TRIES, [SOME]),
     "accepting": (settlement._ACCEPT_COMMANDS, {"attempts": SOME, "now": NOW}),
     "confirming": (settlement._CONFIRM_SESSIONS, {"attempts": SOME, "now": NOW}),
-    "was one overtaken": (settlement._OVERTAKEN, {"attempts": SOME, "believable": NOW}),
+    "was one overtaken": (settlement._OVERTAKEN, {"sessions": SOME, "believable": NOW}),
     "does a limit remain": (settlement._RECONSIDER_LIMITED, {"sessions": SOME}),
     "pending webhooks": (inbox._PENDING, [100]),
     "attempts by action": (inbox._ATTEMPTS, [ACTIONS]),

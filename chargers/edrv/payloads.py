@@ -76,6 +76,11 @@ class Action:
     updated_at: datetime | None
     response_data: Any
 
+    @property
+    def is_final(self) -> bool:
+        """Whether the station has answered."""
+        return self.status is not ActionStatus.REQUESTED
+
 
 @dataclass(frozen=True, slots=True)
 class EnergyReport:

@@ -27,6 +27,7 @@ ELEMENTS = {
     "timestamptz": TIMES,
     "interval": st.timedeltas(timedelta(days=-999), timedelta(days=999)),
     "uuid": st.uuids(),
+    "bytea": st.binary(),
 }
 
 
@@ -60,7 +61,7 @@ def test_a_whole_number_may_stand_among_others():
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("list_", [[[1], [2]], [{"a": 1}], [b"x"]])
+@pytest.mark.parametrize("list_", [[[1], [2]], [{"a": 1}]])
 def test_what_it_does_not_know_is_refused(list_):
     with pytest.raises((TypeError, psycopg.ProgrammingError)):
         returned("text", list_)

@@ -277,7 +277,7 @@ class Gateway(RuleBasedStateMachine):
         self.wire.outbox.pop(which % len(self.wire.outbox))
 
     def _deliver(self, body: bytes) -> None:
-        webhooks._store(payloads.read_delivery(payloads.parse(body)), "", body)
+        webhooks.insert([webhooks.row_of(payloads.read_delivery(payloads.parse(body)), "", body)])
         self.wire.delivered.append(body)
 
     @rule(death=deaths)

@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from gateway import embedded
-from gateway.shedding import STORING, WAITING
+from gateway.webhook_door import PLACES
 from tests.faults.flood import Flood
 from tests.faults.ledgers import end_and_compare
 from tests.faults.test_database import stored
@@ -19,7 +19,7 @@ from tests.waiting import wait_until
 pytestmark = pytest.mark.timeout(1800)
 
 WEB_PROCESSES = 2
-IN_LINE = WEB_PROCESSES * (STORING + WAITING)
+IN_LINE = WEB_PROCESSES * PLACES
 
 
 @pytest.fixture

@@ -1,0 +1,187 @@
+"""Many threads, one commit: with real threads, on a real database."""
+
+import threading
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import pytest
+from django.db import connection, connections
+
+from chargers import webhooks
+from chargers.group_commit import GroupCommit, NotCommitted
+from chargers.models import WebhookDelivery
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def row(number, type_="session.updated", body=b"{}"):
+    return webhooks.Row(f"d{number}", type_, body, "", datetime.now(UTC))
+
+
+class Group:
+    """A group of threads that store webhooks; `batches` is what was stored together."""
+
+    def __init__(self, most=1_000):
+        self.batches, self.outcomes, self.threads = [], {}, []
+        self.commit = GroupCommit(self._insert, weight=lambda row: len(row.body), most=most)
+
+    def _insert(self, rows):
+        webhooks.insert(rows)
+        self.batches.append([row.external_id for row in rows])
+
+    def add(self, *rows):
+        """Each in a thread of its own, one standing in line after the other."""
+        for one in rows:
+            thread = threading.Thread(target=self._add, args=[len(self.threads), one])
+            self.threads.append(thread)
+            thread.start()
+
+    def add_behind(self, *rows):
+        for one in rows:
+            waiting = len(self.commit._gathered)
+            self.add(one)
+            wait_until(lambda waiting=waiting: len(self.commit._gathered) == waiting + 1)
+
+    def _add(self, number, one):
+        try:
+            self.commit.add(one)
+            self.outcomes[number] = "stored"
+        except NotCommitted as error:
+            self.outcomes[number] = type(error.__cause__).__name__
+        finally:
+            connections.close_all()
+
+    def outcome(self):
+        for thread in self.threads:
+            thread.join(20)
+            assert not thread.is_alive()
+        return [self.outcomes[number] for number in range(len(self.threads))]
+
+
+@contextmanager
+def table_locked():
+    """Whoever stores has to wait."""
+    with connection.cursor() as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute("LOCK TABLE chargers_webhookdelivery IN SHARE MODE")
+        try:
+            yield
+        finally:
+            cursor.execute("ROLLBACK")
+
+
+def cut_who_waits():
+    """Whether there was anybody to be cut off."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_stat_clear_snapshot()")
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE wait_event_type = 'Lock' AND pid <> pg_backend_pid()"
+        )
+        return bool(cursor.fetchall())
+
+
+def stored():
+    return sorted(WebhookDelivery.objects.values_list("external_id", flat=True))
+
+
+def one_storing(group):
+    """The first is in the middle of its commit."""
+    group.add(row(0))
+    wait_until(lambda: group.commit._is_busy and not group.commit._gathered)
+
+
+def test_one_alone_commits_at_once():
+    group = Group()
+    group.add(row(1))
+
+    assert group.outcome() == ["stored"]
+    assert group.batches == [["d1"]]
+    assert not group.commit._is_busy
+
+
+def test_who_comes_while_another_commits_shares_the_next_commit():
+    group = Group()
+    with table_locked():
+        one_storing(group)
+        group.add_behind(row(1), row(2), row(3))
+
+    assert group.outcome() == ["stored"] * 4
+    assert group.batches == [["d0"], ["d1", "d2", "d3"]]
+    assert stored() == ["d0", "d1", "d2", "d3"]
+
+
+def test_many_at_once_are_all_stored_exactly_once():
+    group = Group()
+    group.add(*(row(number % 150) for number in range(300)))
+
+    assert group.outcome() == ["stored"] * 300
+    assert stored() == sorted(f"d{number}" for number in range(150))
+    assert sum(map(len, group.batches)) == 300
+    assert not group.commit._is_busy
+
+
+def test_the_same_twice_in_one_commit_is_stored_once():
+    group = Group()
+    with table_locked():
+        one_storing(group)
+        group.add_behind(row(1), row(1, body=b"[]"), row(1, type_="session.ended"))
+
+    assert group.outcome() == ["stored"] * 4
+    assert list(
+        WebhookDelivery.objects.filter(external_id="d1").order_by("type").values_list("type")
+    ) == [("session.ended",), ("session.updated",)]
+
+
+def test_one_that_the_database_refuses_fails_alone():
+    group = Group()
+    with table_locked():
+        one_storing(group)
+        group.add_behind(row(1), row(2), row(3, type_="nul \x00"), row(4), row(5, type_="\ud800"))
+
+    assert group.outcome() == [
+        "stored", "stored", "stored", "DataError", "stored", "UnicodeEncodeError",
+    ]  # fmt: skip
+    assert stored() == ["d0", "d1", "d2", "d4"]
+
+
+def test_a_commit_takes_no_more_than_it_may_but_always_one():
+    group = Group(most=10)
+    with table_locked():
+        one_storing(group)
+        group.add_behind(*(row(number, body=b"{   }") for number in (1, 2, 3)))
+        group.add_behind(row(4, body=b"x" * 100))
+
+    assert group.outcome() == ["stored"] * 5
+    assert group.batches == [["d0"], ["d1", "d2"], ["d3"], ["d4"]]
+
+
+def test_where_the_connection_is_cut_nobody_of_that_commit_is_stored_and_the_next_are():
+    group = Group()
+    with table_locked():
+        one_storing(group)
+        group.add_behind(row(1), row(2))
+        wait_until(cut_who_waits)
+        wait_until(lambda: not group.commit._gathered)
+        group.add_behind(row(3))
+        wait_until(cut_who_waits)
+
+    assert group.outcome() == ["OperationalError"] * 3 + ["stored"]
+    assert stored() == ["d3"]
+
+
+def test_a_thread_that_ends_while_it_waits_keeps_nobody_waiting():
+    group = Group()
+    with table_locked():
+        one_storing(group)
+        gathered = group.commit._gathered
+        group.add_behind(row(1), row(2))
+        # What a thread does that is ended while it stands there.
+        group.commit._leave(gathered[0])
+
+    group.threads.pop(1)
+    assert group.outcomes.setdefault(1, "left") == "left"
+    wait_until(lambda: len(group.outcomes) == 3)
+    assert group.outcomes == {0: "stored", 1: "left", 2: "stored"}
+    assert stored() == ["d0", "d2"]
