@@ -14,9 +14,9 @@ from dr_events.models import Event, Export
 
 
 def report(event: Event, format_: str, *, actor: Actor, now: datetime) -> StreamingHttpResponse:
-    """The report of an event in one of `reports.FORMATS`, streamed. Who took it is on record."""
-    content = reports.export(event, format_, actor=actor, now=now)
-    return _sent(content, str(event.id), format_)
+    """The report of an event in one of `reports.FORMATS`. Who took it is on record."""
+    made = reports.export(event, format_, actor=actor, now=now)
+    return _sent(iter(made), str(event.id), format_, size_bytes=made.size_bytes)
 
 
 def export(made: Export, *, actor: Actor, now: datetime) -> StreamingHttpResponse:
@@ -27,14 +27,20 @@ def export(made: Export, *, actor: Actor, now: datetime) -> StreamingHttpRespons
     if made.size_bytes and not made.pieces.exists():
         raise Problem(410, "no_longer_kept", "The file is no longer kept: ask for it anew.")
     reports.note_export(made.event, made.format, actor=actor, now=now)
-    return _sent(exports.content_of(made), str(made.event_id), made.format)
+    content = exports.content_of(made)
+    return _sent(content, str(made.event_id), made.format, size_bytes=made.size_bytes)
 
 
-def _sent(content: Iterator[bytes], event_id: str, format_: str) -> StreamingHttpResponse:
+def _sent(
+    content: Iterator[bytes], event_id: str, format_: str, *, size_bytes: int | None
+) -> StreamingHttpResponse:
     found = reports.FORMATS[format_]
     name = f"event-{event_id}.{found.suffix}"
     return StreamingHttpResponse(
         content,
         content_type=found.content_type,
-        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+        headers={
+            "Content-Disposition": f'attachment; filename="{name}"',
+            "Content-Length": str(size_bytes),
+        },
     )

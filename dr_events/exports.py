@@ -6,12 +6,9 @@ next tick makes it anew.
 
 from __future__ import annotations
 
-import hashlib
-import tempfile
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from functools import partial
-from typing import IO
 
 import structlog
 from django.conf import settings
@@ -86,10 +83,11 @@ def _next() -> Export | None:
 
 def _make(export: Export, clock: Clock) -> None:
     Export.objects.filter(pk=export.pk).update(state=State.RUNNING)
+    order = reports.Order(
+        export.event, Actor(export.requested_by), clock(), partial(_note_progress, export)
+    )
     try:
-        with tempfile.TemporaryFile(prefix="export-") as file:
-            digest, size = _write(export, file, clock())
-            _keep(export, file, digest=digest, size=size, now=clock())
+        _keep(export, reports.make(order, export.format), now=clock())
     except Exception as error:
         log.exception("export.failed", export=str(export.pk))
         Export.objects.filter(pk=export.pk).update(
@@ -99,25 +97,15 @@ def _make(export: Export, clock: Clock) -> None:
         )
 
 
-def _write(export: Export, file: IO[bytes], now: datetime) -> tuple[str, int]:
-    digest, size = hashlib.sha256(), 0
-    order = reports.Order(
-        export.event, Actor(export.requested_by), now, partial(_note_progress, export)
-    )
-    for piece in reports.FORMATS[export.format].write(order):
-        digest.update(piece)
-        size += file.write(piece)
-    file.seek(0)
-    return digest.hexdigest(), size
-
-
 @transaction.atomic
-def _keep(export: Export, file: IO[bytes], *, digest: str, size: int, now: datetime) -> None:
+def _keep(export: Export, made: reports.Made, *, now: datetime) -> None:
     export.pieces.all().delete()
-    for number in range(-(-size // PIECE_BYTES)):
-        ExportPiece.objects.create(export=export, number=number, content=file.read(PIECE_BYTES))
+    with made.file as file:
+        for number in range(-(-made.size_bytes // PIECE_BYTES)):
+            content = file.read(PIECE_BYTES)
+            ExportPiece.objects.create(export=export, number=number, content=content)
     Export.objects.filter(pk=export.pk).update(
-        state=State.READY, finished_at=now, sha256=digest, size_bytes=size
+        state=State.READY, finished_at=now, sha256=made.sha256, size_bytes=made.size_bytes
     )
     audit.record(
         audit.GATEWAY,
@@ -125,7 +113,7 @@ def _keep(export: Export, file: IO[bytes], *, digest: str, size: int, now: datet
         at=now,
         subject="event",
         subject_ids=[export.event_id],
-        after={"format": export.format, "for": export.requested_by, "sha256": digest},
+        after={"format": export.format, "for": export.requested_by, "sha256": made.sha256},
     )
 
 

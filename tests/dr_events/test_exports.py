@@ -86,11 +86,10 @@ def test_one_whose_worker_died_is_made_anew(event):
 
 
 def test_one_that_fails_says_why_and_does_not_keep_the_others(event, monkeypatch):
-    def fail(order):
+    def fail(order, terms, target):
         raise RuntimeError("disk full")
-        yield
 
-    monkeypatch.setitem(reports.FORMATS, "pdf", reports.Format("application/pdf", fail, "pdf"))
+    monkeypatch.setitem(reports.FORMATS, "pdf", reports.Format("application/pdf", "pdf", fail))
     broken = exports.request(event, "pdf", actor=reports.Actor("user:a"), now=later(0))
     fine = exports.request(event, "csv", actor=reports.Actor("user:a"), now=later(1))
 
