@@ -48,12 +48,12 @@ GAP = timedelta(seconds=MAX_GAP_S)
 
 @contextmanager
 def snapshot() -> Iterator[None]:
-    """Everything read inside is of one moment."""
+    """Everything read inside is of one moment. It locks nothing, so it may take its time."""
     is_outermost = not connection.in_atomic_block
     with transaction.atomic():
         if is_outermost:
-            with connection.cursor() as cursor:
-                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            sql.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            sql.think_for_long()
         yield
 
 
@@ -101,6 +101,7 @@ def parts(event: Event, *, as_of: datetime) -> Iterator[Part]:
     """Each participation with its commands, attempts and readings, in the order of their
     numbers. Memory holds a few hundred of them."""
     with connection.chunked_cursor() as cursor:
+        sql.read_times_fast(cursor)
         cursor.execute(_PARTICIPATIONS, [event.id])
         names = [column.name for column in cursor.description or ()]
         while rows := cursor.fetchmany(CHUNK):
@@ -129,6 +130,7 @@ def _whole(rows: Sequence[Any], as_of: datetime) -> Iterator[Part]:
 def _by_participation(table: Table, query: str, bounds: dict[str, Any]) -> dict[int, list[Any]]:
     found: dict[int, list[Any]] = defaultdict(list)
     with connection.cursor() as cursor:
+        sql.read_times_fast(cursor)
         cursor.execute(query, bounds)
         for row in cursor.fetchall():
             found[row[0]].append(table.row(*row))
@@ -150,6 +152,7 @@ def audit_rows(event: Event, command_ids: set[int]) -> Iterator[Any]:
     """Rows of the table `audit`: the entries of the event and of these commands."""
     names = {str(command_id) for command_id in command_ids}
     with connection.chunked_cursor() as cursor:
+        sql.read_times_fast(cursor)
         until = event.restored_at or datetime.max.replace(tzinfo=UTC)
         cursor.execute(_AUDIT, {"event": str(event.id), "since": event.declared_at, "until": until})
         columns = [column.name for column in cursor.description or ()]
