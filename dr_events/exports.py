@@ -20,6 +20,7 @@ from chargers import audit, sql
 from chargers.audit import Actor
 from dr_events import reports
 from dr_events.models import Event, Export, ExportPiece
+from dr_events.notices import exported
 
 log = structlog.get_logger(__name__)
 
@@ -61,7 +62,7 @@ def done_of(export: Export) -> int:
 
 def make_due(*, clock: Clock) -> None:
     """Make every export that was asked for, and forget old files; one worker at a time."""
-    with sql.only_one("exports") as had:
+    with sql.only_one("exports", patience_s=sql.LONGEST_THOUGHT_S) as had:
         if had:
             _forget(clock())
             while export := _next():
@@ -90,11 +91,15 @@ def _make(export: Export, clock: Clock) -> None:
         _keep(export, reports.make(order, export.format), now=clock())
     except Exception as error:
         log.exception("export.failed", export=str(export.pk))
-        Export.objects.filter(pk=export.pk).update(
-            state=State.FAILED,
-            finished_at=clock(),
-            trouble=f"{type(error).__name__}: {error}"[:300],
-        )
+        _give_up(export, f"{type(error).__name__}: {error}"[:300], now=clock())
+
+
+@transaction.atomic
+def _give_up(export: Export, trouble: str, *, now: datetime) -> None:
+    export.refresh_from_db()
+    export.state, export.finished_at, export.trouble = State.FAILED, now, trouble
+    export.save(update_fields=["state", "finished_at", "trouble"])
+    exported.tell(export, now=now)
 
 
 @transaction.atomic
@@ -104,9 +109,9 @@ def _keep(export: Export, made: reports.Made, *, now: datetime) -> None:
         for number in range(-(-made.size_bytes // PIECE_BYTES)):
             content = file.read(PIECE_BYTES)
             ExportPiece.objects.create(export=export, number=number, content=content)
-    Export.objects.filter(pk=export.pk).update(
-        state=State.READY, finished_at=now, sha256=made.sha256, size_bytes=made.size_bytes
-    )
+    export.state, export.finished_at = State.READY, now
+    export.sha256, export.size_bytes = made.sha256, made.size_bytes
+    export.save(update_fields=["state", "finished_at", "sha256", "size_bytes"])
     audit.record(
         audit.GATEWAY,
         "report.made",
@@ -115,6 +120,7 @@ def _keep(export: Export, made: reports.Made, *, now: datetime) -> None:
         subject_ids=[export.event_id],
         after={"format": export.format, "for": export.requested_by, "sha256": made.sha256},
     )
+    exported.tell(export, now=now)
 
 
 def _forget(now: datetime) -> None:

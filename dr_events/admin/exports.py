@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
+from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from unfold.contrib.filters.admin import ChoicesCheckboxFilter
@@ -27,10 +29,17 @@ from chargers.admin.parts import (
     value_column,
 )
 from chargers.problems import Problem
-from chargers.wording import GAP
+from chargers.wording import GAP, clock_text, time_text
 from dr_events import downloads, exports
 from dr_events.models import Export
 
+LIVE = "admin/dr_events/export/live.html"
+SAID = {
+    "waiting": "It waits for its turn",
+    "running": "It is being made",
+    "ready": "It is ready",
+    "failed": "It could not be made",
+}
 COLOURS = {"waiting": "", "running": "info", "ready": "success", "failed": "danger"}
 
 
@@ -45,12 +54,29 @@ def _file(export: Export) -> str:
     return anchor(reverse("admin:dr_events_export_file", args=[export.pk]), "download")
 
 
+def told_of(export: Export, *, now: datetime) -> dict[str, Any]:
+    """How far it has got, and where its file is."""
+    done, total = exports.progress_of(export)
+    is_ready = export.state == Export.State.READY
+    return {
+        "export": export,
+        "is_live": export.state in (Export.State.WAITING, Export.State.RUNNING),
+        "said": SAID[export.state],
+        "done": done,
+        "total": total,
+        "file_url": reverse("admin:dr_events_export_file", args=[export.pk]) if is_ready else "",
+        "clock": clock_text(now),
+        "utc": time_text(now, UTC),
+    }
+
+
 def _size(size_bytes: int | None) -> str:
     return GAP if size_bytes is None else f"{size_bytes / 1e6:,.1f} MB"
 
 
 @admin.register(Export)
 class ExportAdmin(ReadOnlyAdmin):
+    change_form_outer_before_template = "admin/dr_events/export/before.html"
     list_display = (
         moment_column("requested_at", "asked for"),
         link_column("event"),
@@ -81,9 +107,30 @@ class ExportAdmin(ReadOnlyAdmin):
         return found.select_related("event")
 
     def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(self.file_view)
-        return [path("<uuid:export_id>/file/", view, name="dr_events_export_file"),
-                *super().get_urls()]  # fmt: skip
+        file, live = map(self.admin_site.admin_view, (self.file_view, self.live_view))
+        return [
+            path("<uuid:export_id>/file/", file, name="dr_events_export_file"),
+            path("<uuid:export_id>/live/", live, name="dr_events_export_live"),
+            *super().get_urls(),
+        ]
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        export = self.get_object(request, object_id)
+        live = told_of(export, now=timezone.now()) if export else None
+        page: HttpResponse = super().change_view(request, object_id, form_url, {"live": live})
+        return page
+
+    def live_view(self, request: HttpRequest, export_id: UUID) -> HttpResponse:
+        """What changes on its page, alone. Once it is settled the whole page is loaded anew."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        export = get_object_or_404(self.get_queryset(request), pk=export_id)
+        told = told_of(export, now=timezone.now())
+        if not told["is_live"]:
+            return HttpResponse(headers={"HX-Refresh": "true"})
+        return TemplateResponse(request, LIVE, told)
 
     def file_view(self, request: HttpRequest, export_id: UUID) -> HttpResponseBase:
         """The file itself."""

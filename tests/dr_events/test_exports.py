@@ -2,13 +2,17 @@
 
 import hashlib
 import json
+import time
 
 import pytest
 from django.contrib.auth.models import Group, User
+from django.db import connection
 from django.urls import reverse
 
+from chargers import sql
 from chargers.models import AuditEntry
 from dr_events import exports, reports
+from dr_events.evidence import gathering
 from dr_events.models import Export, ExportPiece
 from tests.clients import problem
 from tests.dr_events.story import accept, declare, steer
@@ -127,10 +131,28 @@ def test_an_auditor_gets_a_long_one_from_the_page_of_exports(client, event, monk
     page = reverse("admin:dr_events_event_report", args=[event.pk, "package"])
 
     answer = client.post(page, follow=True)
+    live = reverse("admin:dr_events_export_live", args=[Export.objects.get().pk])
+    assert b"It waits for its turn" in client.get(live).content
     exports.make_due(clock=lambda: later(7200))
 
     assert b"it is being made" in answer.content
+    assert b"0 of 1" in answer.content
+    assert client.get(live).headers["HX-Refresh"] == "true"
     listed = client.get(reverse("admin:dr_events_export_changelist"))
     address = reverse("admin:dr_events_export_file", args=[Export.objects.get().pk])
     assert address in listed.content.decode()
+    followed = client.get(answer.redirect_chain[-1][0]).content.decode()
+    assert "It is ready" in followed
+    assert address in followed
     assert b"".join(client.get(address).streaming_content)[:2] == b"PK"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_making_one_may_take_its_time_between_two_statements():
+    try:
+        sql.run("SET idle_in_transaction_session_timeout = '50ms'")
+        with gathering.snapshot():
+            time.sleep(0.3)
+            assert sql.ids("SELECT 1") == [1]
+    finally:
+        connection.close()
