@@ -1,14 +1,17 @@
-"""Reports that are made in the background, one at a time: asked for, made, kept for a while.
+"""Exports: a report, on record with its digest and its signed manifest. It is taken at once, or
+asked for and made in the background, one at a time, and kept for a while.
 
-The row is the guarantee: a worker that dies leaves its export `running` and its lock free, and the
-next tick makes it anew.
+In the background the row is the guarantee: a worker that dies leaves its export `running` and its
+lock free, and the next tick makes it anew.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Any
 
 import structlog
 from django.conf import settings
@@ -30,6 +33,39 @@ PROGRESS_KEPT_S = 3600
 LONG_FROM = 2_000
 State = Export.State
 Clock = Callable[[], datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """An export that was taken at once: its record, and its file, which is not kept."""
+
+    export: Export
+    made: reports.Made
+
+
+def take(event: Event, format_: str, *, actor: Actor, now: datetime) -> Taken:
+    """The report of an event in one of `reports.FORMATS`. Who took it is on record."""
+    made = reports.make(reports.Order(event, actor, now), format_)
+    with transaction.atomic():
+        reports.note_export(event, format_, actor=actor, now=now, sha256=made.sha256)
+        export = Export.objects.create(
+            event=event,
+            format=format_,
+            requested_by=actor.name,
+            requested_at=now,
+            **_settled(made, now),
+        )
+    return Taken(export, made)
+
+
+def _settled(made: reports.Made, now: datetime) -> dict[str, Any]:
+    return {
+        "state": State.READY,
+        "finished_at": now,
+        "size_bytes": made.size_bytes,
+        "sha256": made.sha256,
+        "manifest": made.manifest.decode(),
+    }
 
 
 def request(event: Event, format_: str, *, actor: Actor, now: datetime) -> Export:
@@ -109,9 +145,9 @@ def _keep(export: Export, made: reports.Made, *, now: datetime) -> None:
         for number in range(-(-made.size_bytes // PIECE_BYTES)):
             content = file.read(PIECE_BYTES)
             ExportPiece.objects.create(export=export, number=number, content=content)
-    export.state, export.finished_at = State.READY, now
-    export.sha256, export.size_bytes = made.sha256, made.size_bytes
-    export.save(update_fields=["state", "finished_at", "sha256", "size_bytes"])
+    for name, value in _settled(made, now).items():
+        setattr(export, name, value)
+    export.save()
     audit.record(
         audit.GATEWAY,
         "report.made",

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import import_module
@@ -20,18 +20,19 @@ from typing import IO, Any, Protocol
 from uuid import UUID
 
 import orjson
+from django.conf import settings
 from django.db import connection
 
-from chargers import audit, sql
+from chargers import audit, chain, sql
 from chargers.audit import Actor
 from chargers.wording import FORMULA_BEGINS
 from dr_events import figures
-from dr_events.evidence import tables
+from dr_events.evidence import seal, tables
 from dr_events.evidence.baselines import METER_BEFORE
 from dr_events.evidence.computation import Terms
 from dr_events.evidence.gathering import event_json, milliseconds, snapshot, terms_of
 from dr_events.evidence.production import Production, Progress
-from dr_events.evidence.tables import PERFORMANCE, Kind, Stream, Table
+from dr_events.evidence.tables import PARTICIPATIONS, PERFORMANCE, Kind, Stream, Table
 from dr_events.models import Event
 
 CHUNK_ROWS = 1000
@@ -141,22 +142,17 @@ REPORT = Table(
 )
 
 
-def export(event: Event, format_: str, *, actor: Actor, now: datetime) -> Made:
-    """The report of an event in one of FORMATS. Who took it is on record."""
-    made = make(Order(event, actor, now), format_)
-    note_export(event, format_, actor=actor, now=now)
-    return made
-
-
-def note_export(event: Event, format_: str, *, actor: Actor, now: datetime) -> None:
-    """Put on record who took a report."""
+def note_export(
+    event: Event, format_: str, *, actor: Actor, now: datetime, sha256: str | None = None
+) -> None:
+    """Put on record who took a report, or asked for one that has no SHA-256 yet."""
     audit.record(
         actor,
         "report.exported",
         at=now,
         subject="event",
         subject_ids=[event.id],
-        after={"format": format_},
+        after={"format": format_, **({"sha256": sha256} if sha256 else {})},
     )
 
 
@@ -173,11 +169,13 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A report as a file without a name, which is gone once it has been read."""
+    """A report as a file without a name, which is gone once it has been read; and its manifest,
+    signed."""
 
     file: IO[bytes]
     size_bytes: int
     sha256: str
+    manifest: bytes
 
     def __iter__(self) -> Iterator[bytes]:
         with self.file as file:
@@ -187,12 +185,13 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """`write` writes the report to a file, whose name is to end in `suffix`. `methods`: the
-    baselines in it; None for all that are configured."""
+    """`write` writes the report to a file, whose name is to end in `suffix`, and tells how many
+    rows of each raw table it is made of. `methods`: the baselines in it; None for all that are
+    configured."""
 
     content_type: str
     suffix: str
-    write: Callable[[Order, Terms, Path], None]
+    write: Callable[[Order, Terms, Path], Mapping[str, int]]
     methods: tuple[str, ...] | None = None
 
     def terms(self, order: Order) -> Terms:
@@ -208,34 +207,59 @@ def make(order: Order, format_: str) -> Made:
     file = tempfile.NamedTemporaryFile(prefix="report-")  # noqa: SIM115  it outlives this
     with snapshot():
         order.event.refresh_from_db()
-        found.write(order, found.terms(order), Path(file.name))
-    digest = hashlib.file_digest(file, "sha256").hexdigest()
+        terms, head = found.terms(order), chain.head()
+        inputs = found.write(order, terms, Path(file.name))
+        told = event_json(order.event)
+    sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     size_bytes = file.tell()
     file.seek(0)
-    return Made(file, size_bytes, digest)
+    key_id, seed = next(iter(settings.EVIDENCE_SIGNING_KEYS.items()))
+    manifest = seal.sealed(
+        terms,
+        event=told,
+        file={
+            "name": file_name(order.event.id, format_),
+            "format": format_,
+            "sha256": sha256,
+            "bytes": size_bytes,
+        },
+        inputs=inputs,
+        chain_head=head.as_json(),
+        made_by=order.actor.name,
+        key_id=key_id,
+        seed=seed,
+    )
+    return Made(file, size_bytes, sha256, manifest)
 
 
-def _write_csv(order: Order, _: Terms, target: Path) -> None:
+def file_name(event_id: UUID, format_: str) -> str:
+    return f"event-{event_id}.{FORMATS[format_].suffix}"
+
+
+def _write_csv(order: Order, _: Terms, target: Path) -> Mapping[str, int]:
     with target.open("wb") as file, connection.cursor() as cursor:
         query = cursor.mogrify(_CSV, [order.event.id])
         with cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT csv, HEADER)") as lines:
             # A message is a row, and ends as PostgreSQL ends lines.
             file.writelines(b"%b\r\n" % line[:-1] for line in lines)
+        return {PARTICIPATIONS.name: cursor.rowcount}
 
 
-def _write_json(order: Order, terms: Terms, target: Path) -> None:
+def _write_json(order: Order, terms: Terms, target: Path) -> Mapping[str, int]:
     """Every participation with its figures; then those of the event."""
     rest: dict[str, list[Any]] = {"summary": [], "sites": [], "load": []}
     separator = b""
+    production = Production(order.event, terms, order.progress)
     with target.open("wb") as file:
         file.write(orjson.dumps(_head(order.event))[:-1] + b',"participations":[')
-        for table, row in _stream(order, terms, intervals=False):
+        for table, row in _stream(production, order.event.id, intervals=False):
             if table is REPORT:
                 file.write(separator + _json(row._asdict()))
                 separator = b","
             elif table.name in rest:
                 rest[table.name].append(row)
         file.write(b'],"performance":' + _json(_performance(terms, rest)) + b"}")
+    return production.counts
 
 
 def _performance(terms: Terms, rows: dict[str, list[Any]]) -> dict[str, Any]:
@@ -250,11 +274,12 @@ def _performance(terms: Terms, rows: dict[str, list[Any]]) -> dict[str, Any]:
     }
 
 
-def _stream(order: Order, terms: Terms, *, intervals: bool) -> Iterator[tuple[Table, Any]]:
+def _stream(
+    production: Production, event_id: UUID, *, intervals: bool
+) -> Iterator[tuple[Table, Any]]:
     """All rows of the evidence and, after each of `performance`, the report's own row of that
     participation with its figures. Both come in the order of participations."""
-    facts = (row for rows in _rows(order.event.id) for row in rows)
-    production = Production(order.event, terms, order.progress)
+    facts = (row for rows in _rows(event_id) for row in rows)
     for table, row in production.rows(intervals=intervals):
         yield table, row
         if table is PERFORMANCE:
@@ -346,14 +371,16 @@ class Build(Protocol):
     ) -> None: ...
 
 
-def _built_by(module: str, *, intervals: bool) -> Callable[[Order, Terms, Path], None]:
+def _built_by(module: str, *, intervals: bool) -> Callable[[Order, Terms, Path], Mapping[str, int]]:
     """What a module of the evidence builds. It is imported when it is needed: some libraries are
     slow to load. `intervals`: it has them."""
 
-    def write(order: Order, terms: Terms, target: Path) -> None:
+    def write(order: Order, terms: Terms, target: Path) -> Mapping[str, int]:
         build: Build = import_module(f"dr_events.evidence.{module}").write
-        stream = _stream(order, terms, intervals=intervals)
+        production = Production(order.event, terms, order.progress)
+        stream = _stream(production, order.event.id, intervals=intervals)
         build(target, stream, event=event_json(order.event), terms=terms, by=order.actor.name)
+        return production.counts
 
     return write
 

@@ -42,6 +42,7 @@ from dr_events.evidence.tables import (
 from dr_events.models import Event
 
 CHUNK = 500
+SESSIONS_AT_ONCE = 50
 TIMES = ("declared_at", "starts_at", "ends_at", "activated_at", "ended_at", "restored_at")
 GAP = timedelta(seconds=MAX_GAP_S)
 
@@ -236,14 +237,19 @@ def _quarters(
 
 def _sessions_at(bounds: dict[str, Any]) -> Iterator[tuple[dict[str, Any], list[Reading]]]:
     """The sessions that were there, each with its readings."""
-    for session in sql.rows(_SESSIONS_AT, bounds):
-        circuit = circuits.of_row(session)
-        told = sql.rows(_READINGS_OF, {**bounds, "session": session["id"]})
-        yield session, [
-            Reading(seconds_of(row["metered_at"]), row["power_w"], row["current_a"],
-                    circuit.voltage_v * circuit.phases)
-            for row in told
-        ]  # fmt: skip
+    sessions = sql.rows(_SESSIONS_AT, bounds)
+    for first in range(0, len(sessions), SESSIONS_AT_ONCE):
+        some = sessions[first : first + SESSIONS_AT_ONCE]
+        told = defaultdict(list)
+        for row in sql.rows(_READINGS_OF, {**bounds, "sessions": [one["id"] for one in some]}):
+            told[row["session_id"]].append(row)
+        for session in some:
+            circuit = circuits.of_row(session)
+            yield session, [
+                Reading(seconds_of(row["metered_at"]), row["power_w"], row["current_a"],
+                        circuit.voltage_v * circuit.phases)
+                for row in told[session["id"]]
+            ]  # fmt: skip
 
 
 def _overlap_s(session: dict[str, Any], start_s: float, end_s: float) -> float:
@@ -347,10 +353,10 @@ _SESSIONS_AT = f"""
 """
 
 _READINGS_OF = """
-    SELECT metered_at, power_w, current_a FROM chargers_meterreading
-     WHERE session_id = %(session)s
+    SELECT session_id, metered_at, power_w, current_a FROM chargers_meterreading
+     WHERE session_id = ANY(%(sessions)s)
        AND metered_at BETWEEN %(start)s - %(gap)s AND %(end)s + %(gap)s
-     ORDER BY metered_at
+     ORDER BY session_id, metered_at
 """
 
 _OTHER_EVENTS = """

@@ -68,12 +68,12 @@ def measure(event: Any, rows: int, formats: Sequence[str]) -> None:
 
 
 def _measure_one(event: Any, format_: str, base_s: float) -> None:
-    from dr_events import reports
+    from dr_events import exports
     from tests.dr_events.evidence.told import AUDITOR
 
     before, start, cpu = peak_mb(), time.perf_counter(), time.process_time()
     now = event.starts_at + timedelta(hours=3)
-    size = sum(map(len, reports.export(event, format_, actor=AUDITOR, now=now)))
+    size = sum(map(len, exports.take(event, format_, actor=AUDITOR, now=now).made))
     took_s = time.perf_counter() - start
     cpu_s, grown_mb = time.process_time() - cpu, peak_mb() - before
     print(

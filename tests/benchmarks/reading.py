@@ -64,12 +64,12 @@ def _export_s(event: Any) -> tuple[float, float]:
     from django.utils import timezone
 
     from chargers.audit import Actor
-    from dr_events import reports
+    from dr_events import exports
 
     # From now on, the most that the process has held is counted anew (proc(5)).
     Path("/proc/self/clear_refs").write_text("5")
     before, began_at = psutil.Process().memory_info().rss, time.perf_counter()
-    for _ in reports.export(event, "csv", actor=Actor("benchmark"), now=timezone.now()):
+    for _ in exports.take(event, "csv", actor=Actor("benchmark"), now=timezone.now()).made:
         pass
     return time.perf_counter() - began_at, (_most_bytes() - before) / 1e6
 

@@ -11,7 +11,7 @@ import pytest
 
 from chargers.models import MeterReading
 from chargers.wording import spreadsheet_text
-from dr_events import reports
+from dr_events import exports, reports
 from dr_events.evidence.tables import Kind
 from tests.dr_events.evidence.told import AUDITOR
 from tests.dr_events.story import declare
@@ -84,7 +84,7 @@ def cell(kind, value):
 def test_it_is_byte_for_byte_what_a_csv_writer_makes_of_the_rows_of_the_json_report():
     event = odd_event()
     exported = {
-        format_: b"".join(reports.export(event, format_, actor=AUDITOR, now=later(60)))
+        format_: b"".join(exports.take(event, format_, actor=AUDITOR, now=later(60)).made)
         for format_ in ("json", "csv")
     }
     rows = json.loads(exported["json"])["participations"]
@@ -105,6 +105,6 @@ def test_it_is_byte_for_byte_what_a_csv_writer_makes_of_the_rows_of_the_json_rep
 def test_of_an_event_in_which_nobody_takes_part_there_is_the_header():
     event = declare(targets=[{"type": "feeder", "value": "F99"}])
 
-    made = reports.export(event, "csv", actor=AUDITOR, now=later(60))
+    made = exports.take(event, "csv", actor=AUDITOR, now=later(60)).made
 
     assert b"".join(made) == f"{','.join(reports.NAMES)}\r\n".encode()

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pypdf
 import pytest
 
-from dr_events import reports
+from dr_events import exports, reports
 from dr_events.evidence import sheets
 from tests.dr_events.evidence.told import AUDITOR, told_event
 from tests.dr_events.story import declare
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db
 
 
 def exported(event, format_, *, at=7200):
-    return b"".join(reports.export(event, format_, actor=AUDITOR, now=later(at)))
+    return b"".join(exports.take(event, format_, actor=AUDITOR, now=later(at)).made)
 
 
 @pytest.fixture

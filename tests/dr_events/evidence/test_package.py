@@ -256,10 +256,13 @@ def test_every_baseline_that_was_asked_for_stands_beside_the_others_and_says_its
 
 
 def test_who_took_it_is_on_record(transactional_db, tmp_path):
-    package_of(told_event()[0], tmp_path / "package.zip")
+    path = package_of(told_event()[0], tmp_path / "package.zip")
 
     entry = AuditEntry.objects.get(action="report.exported")
-    assert (entry.actor, entry.after) == ("user:auditor", {"format": "package"})
+    digest = seal.sha256_of([path.read_bytes()])
+    assert (entry.actor, entry.after) == (
+        "user:auditor", {"format": "package", "sha256": digest},
+    )  # fmt: skip
 
 
 @given(st.text().filter(lambda text: "\x00" not in text and text.isprintable()))
