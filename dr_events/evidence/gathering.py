@@ -18,7 +18,7 @@ from chargers import chain, circuits, sql
 from chargers.canonical import digest_of
 from dr_events import intake
 from dr_events.evidence.computation import Terms
-from dr_events.evidence.instants import seconds_of, time_of, zone_of
+from dr_events.evidence.instants import seconds_of, time_of
 from dr_events.evidence.intervals import (
     MAX_GAP_S,
     Reading,
@@ -27,7 +27,7 @@ from dr_events.evidence.intervals import (
     intervals_of,
 )
 from dr_events.evidence.performance import REBOUND_S, SHOWN_BEFORE_S, Part
-from dr_events.evidence.site_baselines import QUARTER_S, Occasion, days_before, seen_on
+from dr_events.evidence.site_baselines import QUARTER_S, days_before, seen_on
 from dr_events.evidence.tables import (
     ATTEMPTS,
     AUDIT,
@@ -67,6 +67,7 @@ def terms_of(event: Event, *, now: datetime) -> Terms:
         as_of=now.astimezone(UTC),
         started_at=event.activated_at,
         ended_at=event.ended_at,
+        holidays=settings.BASELINE_HOLIDAYS,
     )
 
 
@@ -190,13 +191,12 @@ def chain_rows(first: int, last: int) -> Iterator[Any]:
 def site_history(event: Event, site: str, timezone: str, terms: Terms) -> Iterator[Any]:
     """Rows of the table `site_history` for one site: the hours around the event, on its day and
     on those before it that may serve. Before the site's first session there are no rows."""
-    if terms.started_at is None:
+    occasion = terms.occasion(timezone)
+    if occasion is None:
         return
-    ended_at = max(terms.ended_at or terms.as_of, terms.started_at + timedelta(seconds=1))
-    occasion = Occasion(seconds_of(terms.started_at), seconds_of(ended_at), zone_of(timezone))
     windows = [
         (time_of(seen[0]), min(time_of(seen[1]), terms.as_of))
-        for day in (occasion.day, *days_before(occasion.day))
+        for day in (occasion.day, *days_before(occasion))
         if (seen := seen_on(day, occasion))
     ]
     first_seen = sql.rows(_FIRST_SESSION, [site])[0]["started_at"]

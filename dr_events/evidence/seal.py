@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import orjson
@@ -99,6 +99,7 @@ def terms_json(terms: Terms) -> dict[str, Any]:
         "as_of": time_text(terms.as_of),
         "started_at": _text_or_none(terms.started_at),
         "ended_at": _text_or_none(terms.ended_at),
+        "holidays": [day.isoformat() for day in terms.holidays],
     }
 
 
@@ -119,6 +120,8 @@ def terms_in(manifest: dict[str, Any]) -> Terms:
         as_of=as_of,
         started_at=time_in(said["started_at"]),
         ended_at=time_in(said["ended_at"]),
+        # A package that was made before there was a calendar has none.
+        holidays=tuple(date.fromisoformat(day) for day in said.get("holidays", ())),
     )
 
 
