@@ -9,12 +9,12 @@ does nothing else grows. Uses servers of its own and throws them away.
 
 from __future__ import annotations
 
-import os
 import resource
 import sys
 import time
 from collections.abc import Sequence
 from datetime import timedelta
+from multiprocessing import get_context
 from typing import Any
 
 from tests.benchmarks.servers import own_servers
@@ -57,14 +57,16 @@ def measure(event: Any, rows: int, formats: Sequence[str]) -> None:
     copy(_RAW, event)  # warm
     facts_s, raw_s = (min(copy(query, event) for _ in range(3)) for query in (_facts(), _RAW))
     print(f"{rows:,} participations, {rows * READINGS:,} readings")
-    print(f"COPY of the rows of the report {facts_s:.2f} s, of the readings too {raw_s:.2f} s")
+    print(
+        f"COPY of the rows of the report {facts_s:.2f} s, of the readings too {raw_s:.2f} s",
+        flush=True,
+    )
     for format_ in formats:
         connections.close_all()
-        sys.stdout.flush()
-        if (child := os.fork()) == 0:
-            _measure_one(event, format_, facts_s if format_ == "csv" else raw_s)
-            os._exit(0)
-        os.waitpid(child, 0)
+        base_s = facts_s if format_ == "csv" else raw_s
+        child = get_context("fork").Process(target=_measure_one, args=(event, format_, base_s))
+        child.start()
+        child.join()
 
 
 def _measure_one(event: Any, format_: str, base_s: float) -> None:
