@@ -29,6 +29,7 @@ log = structlog.get_logger(__name__)
 
 PIECE_BYTES = 1 << 20
 PROGRESS_KEPT_S = 3600
+NAME_LENGTH = 150
 # From so many participations on, a report that reads all their readings is not waited for.
 LONG_FROM = 2_000
 State = Export.State
@@ -51,7 +52,7 @@ def take(event: Event, format_: str, *, actor: Actor, now: datetime) -> Taken:
         export = Export.objects.create(
             event=event,
             format=format_,
-            requested_by=actor.name,
+            requested_by=actor.name[:NAME_LENGTH],
             requested_at=now,
             **_settled(made, now),
         )
@@ -73,7 +74,7 @@ def request(event: Event, format_: str, *, actor: Actor, now: datetime) -> Expor
     with transaction.atomic():
         reports.note_export(event, format_, actor=actor, now=now)
         return Export.objects.create(
-            event=event, format=format_, requested_by=actor.name, requested_at=now
+            event=event, format=format_, requested_by=actor.name[:NAME_LENGTH], requested_at=now
         )
 
 

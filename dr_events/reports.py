@@ -41,7 +41,8 @@ PIECE_BYTES = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One field of the report: its name, its SQL, and what it means to an auditor."""
+    """One field of the report: its name, its SQL, of the type of its kind, and what it means to
+    an auditor."""
 
     name: str
     sql: str

@@ -116,6 +116,13 @@ def test_files_are_forgotten_after_their_time_and_the_export_stays_on_record(api
     assert api.get(f"exports/{export.pk}/").json()["state"] == "ready"
 
 
+@pytest.mark.parametrize("do", [exports.take, exports.request])
+def test_whoever_has_the_longest_name_there_is_can_take_one(event, do):
+    do(event, "csv", actor=reports.Actor(f"user:{'a' * 150}"), now=later(0))
+
+    assert Export.objects.get().requested_by == f"user:{'a' * 145}"
+
+
 @pytest.mark.parametrize("said", ["yes", "", "1"])
 def test_async_is_true_or_false(api, event, said):
     answer = api.get(f"events/{event.id}/report/", **{"async": said})
