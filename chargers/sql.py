@@ -16,7 +16,8 @@ from chargers.arrays import ArrayDumper
 
 _READ_TIME = psycopg.adapters.get_loader(psycopg.adapters.types["timestamptz"].oid, Format.TEXT)
 
-# Planning a large fleet, or asking eDRV for one, may take so long between two statements.
+# Planning a large fleet, asking eDRV for one, or packing its evidence may take so long between two
+# statements.
 LONGEST_THOUGHT_S = 300
 
 
@@ -24,8 +25,7 @@ LONGEST_THOUGHT_S = 300
 def _executed(sql: str, parameters: Sequence[Any] | Mapping[str, Any]) -> Iterator[Any]:
     """A cursor that has."""
     with connection.cursor() as cursor:
-        # Django's own loader of times is Python, and takes longer than all the rest of a row.
-        cursor.adapters.register_loader("timestamptz", _READ_TIME)
+        read_times_fast(cursor)
         # psycopg's own calls a list of small numbers int4[], and with a column of int8 PostgreSQL
         # compares that one by one instead of by hash.
         cursor.adapters.register_dumper(list, ArrayDumper)
@@ -37,6 +37,11 @@ def run(sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> int:
     """Execute; returns how many rows it touched."""
     with _executed(sql, parameters) as cursor:
         return int(cursor.rowcount)
+
+
+def read_times_fast(cursor: Any) -> None:
+    """Django's own loader of times is Python, and takes longer than all the rest of a row."""
+    cursor.adapters.register_loader("timestamptz", _READ_TIME)
 
 
 def rows(sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[dict[str, Any]]:
@@ -87,6 +92,13 @@ def only_one(name: str, *, patience_s: int | None = None) -> Iterator[bool]:
     finally:
         if had and connection.is_usable():
             run(_UNLOCK, [name])
+
+
+def think_for_long() -> None:
+    """Not be taken for frozen in this transaction, however long nothing is asked in it; only where
+    it keeps nobody waiting."""
+    run("SELECT set_config('idle_in_transaction_session_timeout', %s, TRUE)",
+        [f"{LONGEST_THOUGHT_S}s"])  # fmt: skip
 
 
 def one_at_a_time(name: str) -> None:

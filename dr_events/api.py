@@ -6,7 +6,7 @@ from typing import Any, ClassVar, TypeVar
 from uuid import UUID
 
 from django.db.models import Prefetch, QuerySet
-from django.http import StreamingHttpResponse
+from django.http import HttpResponse, StreamingHttpResponse
 from django.urls import reverse
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
@@ -56,6 +56,15 @@ from dr_events.representations import (
 from dr_events.shapes import AmendmentShape, CapacityShape, DeclarationShape, OptOutShape
 from dr_events.tasks import export_bell
 
+ABOUT_FILE = [
+    OpenApiParameter(
+        name, OpenApiTypes.STR, OpenApiParameter.HEADER, response=[200], description=said
+    )
+    for name, said in (
+        ("Repr-Digest", "Its SHA-256 (RFC 9530)."),
+        ("Link", "`describedby`: where its signed manifest is."),
+    )
+]
 FleetModel = TypeVar("FleetModel", Site, ChargeStation, Session)
 
 MAX_KEY_LENGTH = 255
@@ -198,6 +207,7 @@ class EventViewSet(
                 enum=["true", "false"],
                 description="true: make it in the background and answer 202 at once.",
             ),
+            *ABOUT_FILE,
         ],
         responses={
             202: ExportRepresentation,
@@ -280,13 +290,26 @@ class ExportFile(generics.GenericAPIView[Export]):
     required_alternate_scopes: ClassVar = {"GET": [["reports:read"]]}
 
     @extend_schema(
+        parameters=ABOUT_FILE,
         responses={
             (200, found.content_type): OpenApiTypes.BINARY for found in reports.FORMATS.values()
-        }
+        },
     )
     def get(self, request: Request, pk: UUID) -> StreamingHttpResponse:
         """409 while it is not ready; 410 once it is no longer kept."""
         return downloads.export(self.get_object(), actor=actor_of(request), now=timezone.now())
+
+
+class ExportManifest(generics.GenericAPIView[Export]):
+    """What the file of an export is, signed: kept with the record of each, file or no file."""
+
+    queryset = Export.objects.all()
+    required_alternate_scopes: ClassVar = {"GET": [["reports:read"]]}
+
+    @extend_schema(responses={(200, "application/json"): OpenApiTypes.OBJECT})
+    def get(self, request: Request, pk: UUID) -> HttpResponse:
+        """409 while it is not ready."""
+        return downloads.manifest(self.get_object())
 
 
 class ParticipationList(generics.ListAPIView[Participation]):

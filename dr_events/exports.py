@@ -1,17 +1,17 @@
-"""Reports that are made in the background, one at a time: asked for, made, kept for a while.
+"""Exports: a report, on record with its digest and its signed manifest. It is taken at once, or
+asked for and made in the background, one at a time, and kept for a while.
 
-The row is the guarantee: a worker that dies leaves its export `running` and its lock free, and the
-next tick makes it anew.
+In the background the row is the guarantee: a worker that dies leaves its export `running` and its
+lock free, and the next tick makes it anew.
 """
 
 from __future__ import annotations
 
-import hashlib
-import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import IO
+from typing import Any
 
 import structlog
 from django.conf import settings
@@ -23,15 +23,50 @@ from chargers import audit, sql
 from chargers.audit import Actor
 from dr_events import reports
 from dr_events.models import Event, Export, ExportPiece
+from dr_events.notices import exported
 
 log = structlog.get_logger(__name__)
 
 PIECE_BYTES = 1 << 20
 PROGRESS_KEPT_S = 3600
+NAME_LENGTH = 150
 # From so many participations on, a report that reads all their readings is not waited for.
 LONG_FROM = 2_000
 State = Export.State
 Clock = Callable[[], datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """An export that was taken at once: its record, and its file, which is not kept."""
+
+    export: Export
+    made: reports.Made
+
+
+def take(event: Event, format_: str, *, actor: Actor, now: datetime) -> Taken:
+    """The report of an event in one of `reports.FORMATS`. Who took it is on record."""
+    made = reports.make(reports.Order(event, actor, now), format_)
+    with transaction.atomic():
+        reports.note_export(event, format_, actor=actor, now=now, sha256=made.sha256)
+        export = Export.objects.create(
+            event=event,
+            format=format_,
+            requested_by=actor.name[:NAME_LENGTH],
+            requested_at=now,
+            **_settled(made, now),
+        )
+    return Taken(export, made)
+
+
+def _settled(made: reports.Made, now: datetime) -> dict[str, Any]:
+    return {
+        "state": State.READY,
+        "finished_at": now,
+        "size_bytes": made.size_bytes,
+        "sha256": made.sha256,
+        "manifest": made.manifest.decode(),
+    }
 
 
 def request(event: Event, format_: str, *, actor: Actor, now: datetime) -> Export:
@@ -39,7 +74,7 @@ def request(event: Event, format_: str, *, actor: Actor, now: datetime) -> Expor
     with transaction.atomic():
         reports.note_export(event, format_, actor=actor, now=now)
         return Export.objects.create(
-            event=event, format=format_, requested_by=actor.name, requested_at=now
+            event=event, format=format_, requested_by=actor.name[:NAME_LENGTH], requested_at=now
         )
 
 
@@ -64,7 +99,7 @@ def done_of(export: Export) -> int:
 
 def make_due(*, clock: Clock) -> None:
     """Make every export that was asked for, and forget old files; one worker at a time."""
-    with sql.only_one("exports") as had:
+    with sql.only_one("exports", patience_s=sql.LONGEST_THOUGHT_S) as had:
         if had:
             _forget(clock())
             while export := _next():
@@ -86,47 +121,43 @@ def _next() -> Export | None:
 
 def _make(export: Export, clock: Clock) -> None:
     Export.objects.filter(pk=export.pk).update(state=State.RUNNING)
+    order = reports.Order(
+        export.event, Actor(export.requested_by), clock(), partial(_note_progress, export)
+    )
     try:
-        with tempfile.TemporaryFile(prefix="export-") as file:
-            digest, size = _write(export, file, clock())
-            _keep(export, file, digest=digest, size=size, now=clock())
+        _keep(export, reports.make(order, export.format), now=clock())
     except Exception as error:
         log.exception("export.failed", export=str(export.pk))
-        Export.objects.filter(pk=export.pk).update(
-            state=State.FAILED,
-            finished_at=clock(),
-            trouble=f"{type(error).__name__}: {error}"[:300],
-        )
-
-
-def _write(export: Export, file: IO[bytes], now: datetime) -> tuple[str, int]:
-    digest, size = hashlib.sha256(), 0
-    order = reports.Order(
-        export.event, Actor(export.requested_by), now, partial(_note_progress, export)
-    )
-    for piece in reports.FORMATS[export.format].write(order):
-        digest.update(piece)
-        size += file.write(piece)
-    file.seek(0)
-    return digest.hexdigest(), size
+        _give_up(export, f"{type(error).__name__}: {error}"[:300], now=clock())
 
 
 @transaction.atomic
-def _keep(export: Export, file: IO[bytes], *, digest: str, size: int, now: datetime) -> None:
+def _give_up(export: Export, trouble: str, *, now: datetime) -> None:
+    export.refresh_from_db()
+    export.state, export.finished_at, export.trouble = State.FAILED, now, trouble
+    export.save(update_fields=["state", "finished_at", "trouble"])
+    exported.tell(export, now=now)
+
+
+@transaction.atomic
+def _keep(export: Export, made: reports.Made, *, now: datetime) -> None:
     export.pieces.all().delete()
-    for number in range(-(-size // PIECE_BYTES)):
-        ExportPiece.objects.create(export=export, number=number, content=file.read(PIECE_BYTES))
-    Export.objects.filter(pk=export.pk).update(
-        state=State.READY, finished_at=now, sha256=digest, size_bytes=size
-    )
+    with made.file as file:
+        for number in range(-(-made.size_bytes // PIECE_BYTES)):
+            content = file.read(PIECE_BYTES)
+            ExportPiece.objects.create(export=export, number=number, content=content)
+    for name, value in _settled(made, now).items():
+        setattr(export, name, value)
+    export.save()
     audit.record(
         audit.GATEWAY,
         "report.made",
         at=now,
         subject="event",
         subject_ids=[export.event_id],
-        after={"format": export.format, "for": export.requested_by, "sha256": digest},
+        after={"format": export.format, "for": export.requested_by, "sha256": made.sha256},
     )
+    exported.tell(export, now=now)
 
 
 def _forget(now: datetime) -> None:

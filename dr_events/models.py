@@ -527,8 +527,8 @@ class SiteCapacity(models.Model):
 
 
 class Export(models.Model):
-    """A report that is made in the background. Its file is kept in pieces here, since the process
-    that makes it and the one that sends it may share no disk."""
+    """A report that was taken, or is made in the background. The file of the latter is kept in
+    pieces here, since the process that makes it and the one that sends it may share no disk."""
 
     class State(models.TextChoices):
         WAITING = "waiting"
@@ -546,6 +546,9 @@ class Export(models.Model):
     size_bytes = models.BigIntegerField(null=True)
     sha256 = models.CharField(max_length=64, blank=True)
     trouble = models.CharField(max_length=300, blank=True, help_text="Why it failed.")
+    manifest = models.TextField(
+        blank=True, db_default="", help_text="What the file is, signed; canonical JSON."
+    )
 
     class Meta:
         ordering = ("-requested_at", "id")

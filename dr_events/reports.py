@@ -1,4 +1,4 @@
-"""The event report: one row a participation, streamed in whatever size, as JSON or CSV.
+"""The event report: one row a participation, in whatever size and in several formats.
 
 Times are UTC, units are in the names, a missing reading is empty. All of a report comes from one
 snapshot of the database, so that its counts add up to its rows: targeted = pending + confirmed +
@@ -9,30 +9,30 @@ To add a field: docs/recipes/add-a-report-field.md.
 
 from __future__ import annotations
 
-import csv
-import io
+import hashlib
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 from uuid import UUID
 
 import orjson
+from django.conf import settings
 from django.db import connection
 
-from chargers import audit
+from chargers import audit, chain, sql
 from chargers.audit import Actor
-from chargers.wording import spreadsheet_text
+from chargers.wording import FORMULA_BEGINS
 from dr_events import figures
-from dr_events.evidence import tables
+from dr_events.evidence import seal, tables
 from dr_events.evidence.baselines import METER_BEFORE
 from dr_events.evidence.computation import Terms
 from dr_events.evidence.gathering import event_json, milliseconds, snapshot, terms_of
 from dr_events.evidence.production import Production, Progress
-from dr_events.evidence.tables import PERFORMANCE, Kind, Stream, Table
+from dr_events.evidence.tables import PARTICIPATIONS, PERFORMANCE, Kind, Stream, Table
 from dr_events.models import Event
 
 CHUNK_ROWS = 1000
@@ -41,7 +41,8 @@ PIECE_BYTES = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One field of the report: its name, its SQL, and what it means to an auditor."""
+    """One field of the report: its name, its SQL, of the type of its kind, and what it means to
+    an auditor."""
 
     name: str
     sql: str
@@ -50,7 +51,7 @@ class Column:
 
 
 COLUMNS = (
-    Column("event", "event.id", "the gateway's id of the event"),
+    Column("event", "event.id::text", "the gateway's id of the event"),
     Column("event_external_id", "event.external_id", "the declaring system's id of the event"),
     Column("test", "event.test", "true for a drill", Kind.BOOLEAN),
     Column("session", "session.external_id", "eDRV's id of the charging session"),
@@ -142,21 +143,17 @@ REPORT = Table(
 )
 
 
-def export(event: Event, format_: str, *, actor: Actor, now: datetime) -> Iterator[bytes]:
-    """The report of an event in one of FORMATS, piece by piece. Who took it is on record."""
-    note_export(event, format_, actor=actor, now=now)
-    return FORMATS[format_].write(Order(event, actor, now))
-
-
-def note_export(event: Event, format_: str, *, actor: Actor, now: datetime) -> None:
-    """Put on record who took a report."""
+def note_export(
+    event: Event, format_: str, *, actor: Actor, now: datetime, sha256: str | None = None
+) -> None:
+    """Put on record who took a report, or asked for one that has no SHA-256 yet."""
     audit.record(
         actor,
         "report.exported",
         at=now,
         subject="event",
         subject_ids=[event.id],
-        after={"format": format_},
+        after={"format": format_, **({"sha256": sha256} if sha256 else {})},
     )
 
 
@@ -172,55 +169,98 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
+class Made:
+    """A report as a file without a name, which is gone once it has been read; and its manifest,
+    signed."""
+
+    file: IO[bytes]
+    size_bytes: int
+    sha256: str
+    manifest: bytes
+
+    def __iter__(self) -> Iterator[bytes]:
+        with self.file as file:
+            while piece := file.read(PIECE_BYTES):
+                yield piece
+
+
+@dataclass(frozen=True, slots=True)
 class Format:
-    """`write` yields the report piece by piece; its file name ends in `suffix`."""
+    """`write` writes the report to a file, whose name is to end in `suffix`, and tells how many
+    rows of each raw table it is made of. `methods`: the baselines in it; None for all that are
+    configured."""
 
     content_type: str
-    write: Callable[[Order], Iterator[bytes]]
     suffix: str
+    write: Callable[[Order, Terms, Path], Mapping[str, int]]
+    methods: tuple[str, ...] | None = None
+
+    def terms(self, order: Order) -> Terms:
+        """By what the figures of this format are computed."""
+        terms = terms_of(order.event, now=order.now)
+        return terms if self.methods is None else replace(terms, methods=self.methods)
 
 
-def _write_csv(order: Order) -> Iterator[bytes]:
-    yield _csv_lines([NAMES])
-    with snapshot():
-        for rows in _rows(order.event.id):
-            yield _csv_lines([_csv_cells(row) for row in rows])
-
-
-def _csv_lines(rows: Sequence[Sequence[Any]]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text).writerows(rows)
-    return text.getvalue().encode()
-
-
-def _csv_cells(row: Sequence[Any]) -> list[Any]:
-    return [_csv_cell(value) for value in row]
-
-
-def _csv_cell(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return milliseconds(value)
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return spreadsheet_text(value) if isinstance(value, str) else value
-
-
-def _write_json(order: Order) -> Iterator[bytes]:
-    """Every participation with its figures; then those of the event."""
+def make(order: Order, format_: str) -> Made:
+    """The report as a whole file: nobody is sent the first half of one that then fails, and who
+    reads it slowly keeps no connection to the database."""
+    found = FORMATS[format_]
+    file = tempfile.NamedTemporaryFile(prefix="report-")  # noqa: SIM115  it outlives this
     with snapshot():
         order.event.refresh_from_db()
-        terms = terms_of(order.event, now=order.now)
-        yield orjson.dumps(_head(order.event))[:-1] + b',"participations":['
-        rest: dict[str, list[Any]] = {"summary": [], "sites": [], "load": []}
-        separator = b""
-        # The sites' own history is for the package: it takes its time.
-        for table, row in _stream(order, replace(terms, methods=()), intervals=False):
+        terms, head = found.terms(order), chain.head()
+        inputs = found.write(order, terms, Path(file.name))
+        told = event_json(order.event)
+    sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    size_bytes = file.tell()
+    file.seek(0)
+    key_id, seed = next(iter(settings.EVIDENCE_SIGNING_KEYS.items()))
+    manifest = seal.sealed(
+        terms,
+        event=told,
+        file={
+            "name": file_name(order.event.id, format_),
+            "format": format_,
+            "sha256": sha256,
+            "bytes": size_bytes,
+        },
+        inputs=inputs,
+        chain_head=head.as_json(),
+        made_by=order.actor.name,
+        key_id=key_id,
+        seed=seed,
+    )
+    return Made(file, size_bytes, sha256, manifest)
+
+
+def file_name(event_id: UUID, format_: str) -> str:
+    return f"event-{event_id}.{FORMATS[format_].suffix}"
+
+
+def _write_csv(order: Order, _: Terms, target: Path) -> Mapping[str, int]:
+    with target.open("wb") as file, connection.cursor() as cursor:
+        query = cursor.mogrify(_CSV, [order.event.id])
+        with cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT csv, HEADER)") as lines:
+            # A message is a row, and ends as PostgreSQL ends lines.
+            file.writelines(b"%b\r\n" % line[:-1] for line in lines)
+        return {PARTICIPATIONS.name: cursor.rowcount}
+
+
+def _write_json(order: Order, terms: Terms, target: Path) -> Mapping[str, int]:
+    """Every participation with its figures; then those of the event."""
+    rest: dict[str, list[Any]] = {"summary": [], "sites": [], "load": []}
+    separator = b""
+    production = Production(order.event, terms, order.progress)
+    with target.open("wb") as file:
+        file.write(orjson.dumps(_head(order.event))[:-1] + b',"participations":[')
+        for table, row in _stream(production, order.event.id, intervals=False):
             if table is REPORT:
-                yield separator + _json(row._asdict())
+                file.write(separator + _json(row._asdict()))
                 separator = b","
             elif table.name in rest:
                 rest[table.name].append(row)
-        yield b'],"performance":' + _json(_performance(terms, rest)) + b"}"
+        file.write(b'],"performance":' + _json(_performance(terms, rest)) + b"}")
+    return production.counts
 
 
 def _performance(terms: Terms, rows: dict[str, list[Any]]) -> dict[str, Any]:
@@ -235,11 +275,12 @@ def _performance(terms: Terms, rows: dict[str, list[Any]]) -> dict[str, Any]:
     }
 
 
-def _stream(order: Order, terms: Terms, *, intervals: bool) -> Iterator[tuple[Table, Any]]:
+def _stream(
+    production: Production, event_id: UUID, *, intervals: bool
+) -> Iterator[tuple[Table, Any]]:
     """All rows of the evidence and, after each of `performance`, the report's own row of that
     participation with its figures. Both come in the order of participations."""
-    facts = (row for rows in _rows(order.event.id) for row in rows)
-    production = Production(order.event, terms, order.progress)
+    facts = (row for rows in _rows(event_id) for row in rows)
     for table, row in production.rows(intervals=intervals):
         yield table, row
         if table is PERFORMANCE:
@@ -261,12 +302,13 @@ def _head(event: Event) -> dict[str, Any]:
 
 
 def _json(row: dict[str, Any]) -> bytes:
-    return orjson.dumps(row, default=str, option=orjson.OPT_UTC_Z)
+    return orjson.dumps(row, option=orjson.OPT_UTC_Z)
 
 
 def _rows(event_id: UUID) -> Iterator[Sequence[Sequence[Any]]]:
     """The rows in chunks, from a cursor on the server: memory stays flat."""
     with connection.chunked_cursor() as cursor:
+        sql.read_times_fast(cursor)
         cursor.execute(_ROWS, [event_id])
         while rows := cursor.fetchmany(CHUNK_ROWS):
             yield rows
@@ -289,6 +331,39 @@ _ROWS = f"""
 """
 
 
+def _as_csv(column: Column) -> str:
+    """The SQL of a cell of the CSV file, from the column's value under its own name. What is
+    missing is empty, and so is an empty text: COPY would quote that."""
+    name = column.name
+    match column.kind:
+        case Kind.TIME:
+            return f"""to_char({name} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')"""
+        case Kind.BOOLEAN:
+            return f"{name}::text"
+        case Kind.NUMBER:
+            return _NUMBER.format(name)
+        case Kind.INTEGER:
+            return name
+        case Kind.TEXT:
+            return _TEXT.format(name)
+
+
+# Marked as `chargers.wording.spreadsheet_text` does.
+_FORMULA_BEGINS = ", ".join(f"chr({ord(begin)})" for begin in FORMULA_BEGINS)
+_TEXT = f"""
+    CASE WHEN left({{0}}, 1) IN ({_FORMULA_BEGINS}) THEN '''' || {{0}} ELSE NULLIF({{0}}, '') END"""
+# As Python and JavaScript write numbers: 4200.0, and no exponent below 1e16.
+_NUMBER = """
+    CASE WHEN abs({0}) < 1e16
+         THEN CASE WHEN abs({0}) < 1e15 THEN {0}::text ELSE {0}::text::numeric::text END
+              || CASE WHEN {0} = trunc({0}) THEN '.0' ELSE '' END
+         ELSE {0}::text END"""
+_CSV = f"""
+    SELECT {", ".join(f"{_as_csv(column)} AS {column.name}" for column in COLUMNS)}
+      FROM ({_ROWS}) AS facts
+"""
+
+
 class Build(Protocol):
     """Writes a file from the rows of the evidence."""
 
@@ -297,36 +372,36 @@ class Build(Protocol):
     ) -> None: ...
 
 
-def _built_by(module: str, *, intervals: bool) -> Callable[[Order], Iterator[bytes]]:
-    """A format that is built as a whole, on disk, by a module of the evidence, and then sent. It
-    is imported when it is needed: some libraries are slow to load. `intervals`: it has them."""
+def _built_by(module: str, *, intervals: bool) -> Callable[[Order, Terms, Path], Mapping[str, int]]:
+    """What a module of the evidence builds. It is imported when it is needed: some libraries are
+    slow to load. `intervals`: it has them."""
 
-    def write(order: Order) -> Iterator[bytes]:
+    def write(order: Order, terms: Terms, target: Path) -> Mapping[str, int]:
         build: Build = import_module(f"dr_events.evidence.{module}").write
-        with tempfile.NamedTemporaryFile(prefix="report-") as file:
-            with snapshot():
-                order.event.refresh_from_db()
-                terms = terms_of(order.event, now=order.now)
-                stream = _stream(order, terms, intervals=intervals)
-                told = event_json(order.event)
-                build(Path(file.name), stream, event=told, terms=terms, by=order.actor.name)
-            while piece := file.read(PIECE_BYTES):
-                yield piece
+        production = Production(order.event, terms, order.progress)
+        stream = _stream(production, order.event.id, intervals=intervals)
+        build(target, stream, event=event_json(order.event), terms=terms, by=order.actor.name)
+        return production.counts
 
     return write
 
 
+# The baseline that the figures of every participation rest on.
+ITS_OWN = (METER_BEFORE.id,)
 FORMATS = {
-    "json": Format("application/json", _write_json, "json"),
-    "csv": Format("text/csv; charset=utf-8", _write_csv, "csv"),
+    "json": Format("application/json", "json", _write_json, ITS_OWN),
+    "csv": Format("text/csv; charset=utf-8", "csv", _write_csv, ()),
     "xlsx": Format(
         "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-        _built_by("xlsx", intervals=True),
         "xlsx",
+        _built_by("xlsx", intervals=True),
     ),
-    "pdf": Format("application/pdf", _built_by("pdf", intervals=False), "pdf"),
+    "pdf": Format("application/pdf", "pdf", _built_by("pdf", intervals=False)),
     "parquet": Format(
-        "application/vnd.apache.parquet", _built_by("parquet", intervals=False), "parquet"
+        "application/vnd.apache.parquet",
+        "parquet",
+        _built_by("parquet", intervals=False),
+        ITS_OWN,
     ),
-    "package": Format("application/zip", _built_by("package", intervals=True), "zip"),
+    "package": Format("application/zip", "zip", _built_by("package", intervals=True)),
 }

@@ -460,6 +460,9 @@ class ExportRepresentation(serializers.ModelSerializer[Export]):
     finished_at = Instant(allow_null=True)
     progress = serializers.SerializerMethodField()
     file = serializers.SerializerMethodField(help_text="Where it is; null until it is ready.")
+    manifest = serializers.SerializerMethodField(
+        help_text="Where its signed manifest is; null until it is ready."
+    )
     sha256 = serializers.CharField(help_text="Of the file; empty until it is ready.")
 
     class Meta:
@@ -477,6 +480,7 @@ class ExportRepresentation(serializers.ModelSerializer[Export]):
             "sha256",
             "trouble",
             "file",
+            "manifest",
         )
 
     @extend_schema_field(ProgressRepresentation)
@@ -485,8 +489,13 @@ class ExportRepresentation(serializers.ModelSerializer[Export]):
         return {"done": done, "total": total}
 
     def get_file(self, export: Export) -> str | None:
-        is_ready = export.state == Export.State.READY
-        return reverse("export-file", args=[export.pk]) if is_ready else None
+        return self._where("export-file", export)
+
+    def get_manifest(self, export: Export) -> str | None:
+        return self._where("export-manifest", export)
+
+    def _where(self, name: str, export: Export) -> str | None:
+        return reverse(name, args=[export.pk]) if export.state == Export.State.READY else None
 
 
 class CapacityRepresentation(serializers.ModelSerializer[SiteCapacity]):

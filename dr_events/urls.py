@@ -21,5 +21,6 @@ urlpatterns = [
     path("events/<uuid:event_id>/participations/", api.ParticipationList.as_view()),
     path("exports/<uuid:pk>/", api.ExportView.as_view(), name="export"),
     path("exports/<uuid:pk>/file/", api.ExportFile.as_view(), name="export-file"),
+    path("exports/<uuid:pk>/manifest/", api.ExportManifest.as_view(), name="export-manifest"),
     path("", include(router.urls)),
 ]

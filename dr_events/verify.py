@@ -1,16 +1,19 @@
-"""Verify a package of evidence on any machine, without the gateway or its database:
+"""Verify evidence on any machine, without the gateway or its database:
 
     python -m dr_events.verify PACKAGE [--public-key KEY]
+    python -m dr_events.verify FILE --manifest MANIFEST [--public-key KEY]
 
-Checks the signature, every file's digest, the audit entries against their hash chain, and
-computes every figure anew from the raw rows inside. Names each difference; exit status 1 if there
-is one.
+Of a package it checks the signature, every file's digest, the audit entries against their hash
+chain, and computes every figure anew from the raw rows inside. Of any other export, with the
+manifest beside it, it checks that this is the file that was signed. Names each difference; exit
+status 1 if there is one.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import hashlib
 import sys
 import zipfile
 import zlib
@@ -21,7 +24,7 @@ from typing import Any
 
 import orjson
 
-from chargers.canonical import ENTRY_FIELDS, GENESIS, digest_of, link
+from chargers.canonical import ENTRY_FIELDS, GENESIS, canonical, digest_of, link
 from dr_events.evidence import seal
 from dr_events.evidence.computation import computed
 from dr_events.evidence.files import BadFile, cells_of
@@ -172,14 +175,41 @@ def _named(table: Table, cells: Sequence[str]) -> str:
     )
 
 
+# --- any export, by the manifest beside it ------------------------------------------------------
+
+
+def export_findings_of(path: Path, manifest: Path, *, trusted: Sequence[str] = ()) -> Iterator[str]:
+    """Everything that is wrong with an export, in words."""
+    try:
+        document = manifest.read_bytes()
+        sealed = orjson.loads(document)
+        said = sealed["manifest"]
+        if canonical(sealed) != document:
+            yield "the manifest is not in its canonical form"
+        wrong = seal.wrong_with_signature(
+            canonical(said), canonical(sealed["signature"]), key_id=said["signed_with"],
+            trusted=trusted,
+        )  # fmt: skip
+        if wrong:
+            yield wrong
+        if said["format"] != seal.EXPORT_FORMAT:
+            yield f"the format is {said['format']}, this verifier reads {seal.EXPORT_FORMAT}"
+        with path.open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != said["file"]["sha256"]:
+                yield f"{path.name} is not the file that was signed"
+    except UNREADABLE as error:
+        yield f"cannot be read: {type(error).__name__}: {error}"
+
+
 # --- the command ------------------------------------------------------------------------------
 
 
 def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m dr_events.verify", description="Verify a package of evidence."
+        prog="python -m dr_events.verify", description="Verify a package of evidence, or an export."
     )
-    parser.add_argument("package", type=Path)
+    parser.add_argument("file", type=Path, help="a package; with --manifest, any export")
+    parser.add_argument("--manifest", type=Path, help="the manifest that came with the export")
     parser.add_argument(
         "--public-key",
         action="append",
@@ -187,41 +217,68 @@ def main(words: Sequence[str] | None = None) -> int:
         help="the utility's public key in hexadecimal digits; may be given several times",
     )
     options = parser.parse_args(words)
-    if not options.package.is_file():
-        parser.error(f"there is no file {options.package}")
-    return _report(options.package, options.public_key)
+    for path in filter(None, (options.file, options.manifest)):
+        if not path.is_file():
+            parser.error(f"there is no file {path}")
+    return _report(options.file, options.manifest, options.public_key)
 
 
-def _report(path: Path, trusted: Sequence[str]) -> int:
+def _report(path: Path, manifest: Path | None, trusted: Sequence[str]) -> int:
     said = 0
-    for finding in findings_of(path, trusted=trusted):
+    for finding in (
+        export_findings_of(path, manifest, trusted=trusted)
+        if manifest
+        else findings_of(path, trusted=trusted)
+    ):
         said += 1
         if said <= MOST_SAID:
             print(f"WRONG  {finding}")
     if said:
         print(f"NOT VERIFIED: {said} findings in {path.name}")
         return 1
-    with zipfile.ZipFile(path) as archive:
-        _tell(Package(archive), trusted)
+    if manifest:
+        _tell_export(orjson.loads(manifest.read_bytes()))
+    else:
+        with zipfile.ZipFile(path) as archive:
+            _tell(Package(archive))
+    if not trusted:
+        print("  Compare that key with the one the utility gave you, or pass it as --public-key.")
     return 0
 
 
-def _tell(package: Package, trusted: Sequence[str]) -> None:
+def _tell_export(sealed: dict[str, Any]) -> None:
+    manifest, signature = sealed["manifest"], sealed["signature"]
+    _tell_event(manifest)
+    inputs = ", ".join(f"{count:,} {name}" for name, count in manifest["inputs"].items() if count)
+    print(f"  the file is the {manifest['file']['format']} that was signed, made of: {inputs}")
+    print("  its figures are not computed anew here: the package of the same event is for that")
+    _tell_seal(manifest, signature)
+
+
+def _tell(package: Package) -> None:
     manifest = orjson.loads(package.bytes_of(MANIFEST))
     signature = orjson.loads(package.bytes_of(SIGNATURE))
-    event, chain = manifest["event"], manifest["chain"]
     rows = {file["name"]: file["rows"] for file in manifest["files"]}
+    _tell_event(manifest)
+    print(f"  {len(rows)} files as signed; every figure follows from the raw rows:")
+    for name in sorted(name for name, count in rows.items() if count is not None):
+        print(f"    {name:<20} {rows[name]:>10,} rows")
+    print("  audit entries on their chain")
+    _tell_seal(manifest, signature)
+
+
+def _tell_event(manifest: dict[str, Any]) -> None:
+    event = manifest["event"]
     print(f"VERIFIED  event {event['external_id'] or event['id']}: {event['name']}")
     print(f"  made at {manifest['made_at']} by {manifest['made_by']}")
     terms = orjson.dumps(manifest["terms"]).decode()
     print(f"  software {manifest['software']['version']}, terms {terms}")
-    print(f"  {len(rows)} files as signed; every figure follows from the raw rows:")
-    for name in sorted(name for name, count in rows.items() if count is not None):
-        print(f"    {name:<20} {rows[name]:>10,} rows")
-    print(f"  audit entries on their chain; its head then: {chain['position']} {chain['hash']}")
+
+
+def _tell_seal(manifest: dict[str, Any], signature: dict[str, Any]) -> None:
+    chain = manifest["chain"]
+    print(f"  head of the audit chain then: {chain['position']} {chain['hash']}")
     print(f"  signed with key {signature['key_id']}, public key {signature['public_key']}")
-    if not trusted:
-        print("  Compare that key with the one the utility gave you, or pass it as --public-key.")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -124,6 +125,16 @@ class Environment:
             if word not in choices:
                 raise BadVariable(name, f"{word!r} is none of {', '.join(choices)}")
         return tuple(said)
+
+    def dates(self, name: str) -> tuple[date, ...]:
+        """ISO dates, separated by commas, in order."""
+        found = set()
+        for word in self.words(name):
+            try:
+                found.add(date.fromisoformat(word))
+            except ValueError as error:
+                raise BadVariable(name, f"{word!r} is no date such as 2026-07-04") from error
+        return tuple(sorted(found))
 
     def keys(self, name: str) -> dict[str, str]:
         """`id:64 hex digits`, separated by commas, as a dict in this order."""

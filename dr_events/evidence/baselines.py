@@ -56,8 +56,9 @@ CAISO_10_IN_10 = Method(
     "site",
     "CAISO 10 in 10, same-day adjustment within 20 %",
     "CAISO Tariff 4.13.4 (ten-in-ten); CAISO Baseline Accuracy Work Group, 2017",
-    "The mean of the last 10 days of the same kind within 45 days (4 on weekends), times the "
-    "ratio of the event day to it from 4 hours to 1 hour before the event, from 0.8 to 1.2.",
+    "The mean of the last 10 days of the same kind within 45 days (4 on weekends and holidays), "
+    "times the ratio of the event day to it from 4 hours to 1 hour before the event, from 0.8 to "
+    "1.2.",
 )
 PJM_HIGH_4_OF_5 = Method(
     "pjm_high_4_of_5",
@@ -66,8 +67,8 @@ PJM_HIGH_4_OF_5 = Method(
     "PJM high 4 of 5, symmetric additive adjustment",
     "PJM Manual 11, section 10.4.2 (customer baseline load); PJM OATT, Attachment K, 3.3A",
     "The mean of the 4 highest of the last 5 days of the same kind within 45 days (2 of 3 on "
-    "weekends), days below a quarter of their mean left out, plus the difference of the event "
-    "day to it from 4 hours to 1 hour before the event.",
+    "weekends and holidays), days below a quarter of their mean left out, plus the difference of "
+    "the event day to it from 4 hours to 1 hour before the event.",
 )
 PJM_SAME_DAY_3_2 = Method(
     "pjm_same_day_3_2",

@@ -10,7 +10,7 @@ from array import array
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from dr_events.evidence import performance
@@ -42,8 +42,8 @@ Sums = defaultdict[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a computation is made by: the program's interval and methods, and when it was made.
-    `started_at` and `ended_at` are the event's."""
+    """What a computation is made by: the program's interval, methods and holidays, and when it was
+    made. `started_at` and `ended_at` are the event's."""
 
     interval_minutes: int
     methods: tuple[str, ...]
@@ -51,10 +51,23 @@ class Terms:
     as_of: datetime
     started_at: datetime | None
     ended_at: datetime | None
+    holidays: tuple[date, ...] = ()
 
     @property
     def step_s(self) -> float:
         return self.interval_minutes * 60.0
+
+    def occasion(self, timezone: str) -> Occasion | None:
+        """The event at a site with this clock; None before it has started."""
+        ended_at = self.ended_at or self.as_of
+        if self.started_at is None or ended_at <= self.started_at:
+            return None
+        return Occasion(
+            seconds_of(self.started_at),
+            seconds_of(ended_at),
+            zone_of(timezone),
+            frozenset(self.holidays),
+        )
 
     def grade(self, method: str) -> str:
         good = method in self.settlement_grade
@@ -226,11 +239,8 @@ class Computation:
                 yield self._site_row(method, site, found, metered_kwh, occasion)
 
     def _occasion(self, site: str) -> Occasion | None:
-        totals, started_at = self._sites.get(site), self.terms.started_at
-        ended_at = self.terms.ended_at or self.terms.as_of
-        if totals is None or started_at is None or ended_at <= started_at:
-            return None
-        return Occasion(seconds_of(started_at), seconds_of(ended_at), zone_of(totals.timezone))
+        totals = self._sites.get(site)
+        return self.terms.occasion(totals.timezone) if totals else None
 
     def _site_row(
         self,

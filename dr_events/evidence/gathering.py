@@ -18,7 +18,7 @@ from chargers import chain, circuits, sql
 from chargers.canonical import digest_of
 from dr_events import intake
 from dr_events.evidence.computation import Terms
-from dr_events.evidence.instants import seconds_of, time_of, zone_of
+from dr_events.evidence.instants import seconds_of, time_of
 from dr_events.evidence.intervals import (
     MAX_GAP_S,
     Reading,
@@ -27,7 +27,7 @@ from dr_events.evidence.intervals import (
     intervals_of,
 )
 from dr_events.evidence.performance import REBOUND_S, SHOWN_BEFORE_S, Part
-from dr_events.evidence.site_baselines import QUARTER_S, Occasion, days_before, seen_on
+from dr_events.evidence.site_baselines import QUARTER_S, days_before, seen_on
 from dr_events.evidence.tables import (
     ATTEMPTS,
     AUDIT,
@@ -42,18 +42,19 @@ from dr_events.evidence.tables import (
 from dr_events.models import Event
 
 CHUNK = 500
+SESSIONS_AT_ONCE = 50
 TIMES = ("declared_at", "starts_at", "ends_at", "activated_at", "ended_at", "restored_at")
 GAP = timedelta(seconds=MAX_GAP_S)
 
 
 @contextmanager
 def snapshot() -> Iterator[None]:
-    """Everything read inside is of one moment."""
+    """Everything read inside is of one moment. It locks nothing, so it may take its time."""
     is_outermost = not connection.in_atomic_block
     with transaction.atomic():
         if is_outermost:
-            with connection.cursor() as cursor:
-                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            sql.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            sql.think_for_long()
         yield
 
 
@@ -66,6 +67,7 @@ def terms_of(event: Event, *, now: datetime) -> Terms:
         as_of=now.astimezone(UTC),
         started_at=event.activated_at,
         ended_at=event.ended_at,
+        holidays=settings.BASELINE_HOLIDAYS,
     )
 
 
@@ -101,6 +103,7 @@ def parts(event: Event, *, as_of: datetime) -> Iterator[Part]:
     """Each participation with its commands, attempts and readings, in the order of their
     numbers. Memory holds a few hundred of them."""
     with connection.chunked_cursor() as cursor:
+        sql.read_times_fast(cursor)
         cursor.execute(_PARTICIPATIONS, [event.id])
         names = [column.name for column in cursor.description or ()]
         while rows := cursor.fetchmany(CHUNK):
@@ -129,6 +132,7 @@ def _whole(rows: Sequence[Any], as_of: datetime) -> Iterator[Part]:
 def _by_participation(table: Table, query: str, bounds: dict[str, Any]) -> dict[int, list[Any]]:
     found: dict[int, list[Any]] = defaultdict(list)
     with connection.cursor() as cursor:
+        sql.read_times_fast(cursor)
         cursor.execute(query, bounds)
         for row in cursor.fetchall():
             found[row[0]].append(table.row(*row))
@@ -150,6 +154,7 @@ def audit_rows(event: Event, command_ids: set[int]) -> Iterator[Any]:
     """Rows of the table `audit`: the entries of the event and of these commands."""
     names = {str(command_id) for command_id in command_ids}
     with connection.chunked_cursor() as cursor:
+        sql.read_times_fast(cursor)
         until = event.restored_at or datetime.max.replace(tzinfo=UTC)
         cursor.execute(_AUDIT, {"event": str(event.id), "since": event.declared_at, "until": until})
         columns = [column.name for column in cursor.description or ()]
@@ -186,13 +191,12 @@ def chain_rows(first: int, last: int) -> Iterator[Any]:
 def site_history(event: Event, site: str, timezone: str, terms: Terms) -> Iterator[Any]:
     """Rows of the table `site_history` for one site: the hours around the event, on its day and
     on those before it that may serve. Before the site's first session there are no rows."""
-    if terms.started_at is None:
+    occasion = terms.occasion(timezone)
+    if occasion is None:
         return
-    ended_at = max(terms.ended_at or terms.as_of, terms.started_at + timedelta(seconds=1))
-    occasion = Occasion(seconds_of(terms.started_at), seconds_of(ended_at), zone_of(timezone))
     windows = [
         (time_of(seen[0]), min(time_of(seen[1]), terms.as_of))
-        for day in (occasion.day, *days_before(occasion.day))
+        for day in (occasion.day, *days_before(occasion))
         if (seen := seen_on(day, occasion))
     ]
     first_seen = sql.rows(_FIRST_SESSION, [site])[0]["started_at"]
@@ -233,14 +237,19 @@ def _quarters(
 
 def _sessions_at(bounds: dict[str, Any]) -> Iterator[tuple[dict[str, Any], list[Reading]]]:
     """The sessions that were there, each with its readings."""
-    for session in sql.rows(_SESSIONS_AT, bounds):
-        circuit = circuits.of_row(session)
-        told = sql.rows(_READINGS_OF, {**bounds, "session": session["id"]})
-        yield session, [
-            Reading(seconds_of(row["metered_at"]), row["power_w"], row["current_a"],
-                    circuit.voltage_v * circuit.phases)
-            for row in told
-        ]  # fmt: skip
+    sessions = sql.rows(_SESSIONS_AT, bounds)
+    for first in range(0, len(sessions), SESSIONS_AT_ONCE):
+        some = sessions[first : first + SESSIONS_AT_ONCE]
+        told = defaultdict(list)
+        for row in sql.rows(_READINGS_OF, {**bounds, "sessions": [one["id"] for one in some]}):
+            told[row["session_id"]].append(row)
+        for session in some:
+            circuit = circuits.of_row(session)
+            yield session, [
+                Reading(seconds_of(row["metered_at"]), row["power_w"], row["current_a"],
+                        circuit.voltage_v * circuit.phases)
+                for row in told[session["id"]]
+            ]  # fmt: skip
 
 
 def _overlap_s(session: dict[str, Any], start_s: float, end_s: float) -> float:
@@ -344,10 +353,10 @@ _SESSIONS_AT = f"""
 """
 
 _READINGS_OF = """
-    SELECT metered_at, power_w, current_a FROM chargers_meterreading
-     WHERE session_id = %(session)s
+    SELECT session_id, metered_at, power_w, current_a FROM chargers_meterreading
+     WHERE session_id = ANY(%(sessions)s)
        AND metered_at BETWEEN %(start)s - %(gap)s AND %(end)s + %(gap)s
-     ORDER BY metered_at
+     ORDER BY session_id, metered_at
 """
 
 _OTHER_EVENTS = """

@@ -69,15 +69,8 @@ def _schema(table: Table, event: dict[str, Any], terms: Terms) -> pa.Schema:
 
 
 def _table_of(rows: Sequence[Any], schema: pa.Schema) -> pa.Table:
-    columns = list(zip(*rows, strict=True)) or [()] * len(schema)
+    columns = zip(*rows, strict=True) if rows else [()] * len(schema)
     return pa.Table.from_arrays(
-        [
-            pa.array([_plain(value, field) for value in values], field.type)
-            for values, field in zip(columns, schema, strict=True)
-        ],
+        [pa.array(values, field.type) for values, field in zip(columns, schema, strict=True)],
         schema=schema,
     )
-
-
-def _plain(value: Any, field: pa.Field) -> Any:
-    return str(value) if value is not None and pa.types.is_string(field.type) else value

@@ -64,6 +64,7 @@ class _Told:
     exceptions: list[Any] = field(default_factory=list)
     exception_count: int = 0
     methods: dict[str, list[Any]] = field(default_factory=dict)
+    holidays: set[str] = field(default_factory=set)
 
     def take(self, stream: Stream) -> None:
         for table, row in stream:
@@ -88,6 +89,8 @@ class _Told:
         """How many were found, and their sum."""
         found = self.methods.setdefault(row.method, [0, 0, 0.0])
         found[0] += 1
+        days = (day.partition(":") for day in row.days_excluded.split())
+        self.holidays.update(day for day, _, why in days if why == "holiday")
         if row.delivered_kwh is not None:
             found[1] += 1
             found[2] += row.delivered_kwh
@@ -139,6 +142,9 @@ def _second_page(told: _Told, terms: Terms, by: str) -> Iterable[Flowable]:
     yield _exceptions(told)
     yield Paragraph("Method", HEADING)
     yield _methods(told, terms)
+    if told.holidays:
+        left_out = ", ".join(sorted(told.holidays))
+        yield Paragraph(f"Left out of earlier working days as holidays: {left_out}.", SMALL)
     yield Paragraph("Seal", HEADING)
     yield _facts(_seal(terms, by))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -281,16 +282,17 @@ def _register_kwh(part: Part, span: Span) -> float | None:
 
 def interval_rows(found: Figures) -> Iterator[Row]:
     """Rows of the table `intervals`."""
-    zone = zone_of(found.part.row.site_timezone)
+    timezone = found.part.row.site_timezone
     for cut in found.cuts:
         interval = cut.interval
+        starts_at, starts_at_local, hour = _clock(interval.start_s, timezone)
         is_event = cut.phase == EVENT
         yield INTERVALS.row(
             participation=found.part.row.participation,
-            starts_at=time_of(interval.start_s),
+            starts_at=starts_at,
             ends_at=time_of(interval.end_s),
-            starts_at_local=local(time_of(interval.start_s), zone),
-            hour=hour_label(interval.start_s, zone),
+            starts_at_local=starts_at_local,
+            hour=hour,
             phase=cut.phase,
             baseline_w=watts(cut.baseline_w),
             limit_w=watts(cut.ordered.limit_w),
@@ -303,6 +305,14 @@ def interval_rows(found: Figures) -> Iterator[Row]:
             reading_type=str(interval.reading_type or ""),
             quality=str(interval.quality),
         )
+
+
+@lru_cache(maxsize=1024)
+def _clock(at_s: float, timezone: str) -> tuple[datetime, str, str]:
+    """An instant, the same by the site's clock, and its hour. All participations have most edges of
+    their intervals in common."""
+    at, zone = time_of(at_s), zone_of(timezone)
+    return at, local(at, zone), hour_label(at_s, zone)
 
 
 def local(at: datetime | None, zone: ZoneInfo) -> str:

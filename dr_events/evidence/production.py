@@ -17,6 +17,7 @@ from dr_events.evidence.tables import (
     COMMANDS,
     OPT_OUTS,
     PARTICIPATIONS,
+    RAW,
     READINGS,
     SITE_HISTORY,
     Row,
@@ -30,12 +31,14 @@ PROGRESS_EVERY = 500
 
 class Production:
     """One pass. Raw rows are handed out as soon as they have been read, each before what is
-    computed from it. Has to be used inside `gathering.snapshot`."""
+    computed from it. `counts`: how many there were of each raw table. Has to be used inside
+    `gathering.snapshot`."""
 
     def __init__(self, event: Event, terms: Terms, progress: Progress) -> None:
         self._event, self._terms, self._progress = event, terms, progress
         self._read: deque[tuple[Table, Row]] = deque()
         self._command_ids: set[int] = set()
+        self.counts: dict[str, int] = {table.name: 0 for table in RAW}
 
     def rows(self, *, intervals: bool = True) -> Iterator[tuple[Table, Row]]:
         """Every row of every table, those of a participation together; `intervals`, which are
@@ -45,7 +48,8 @@ class Production:
             yield from self._taken()
             yield found
         yield from self._taken()
-        yield from ((OPT_OUTS, row) for row in gathering.opt_outs(self._event))
+        for row in gathering.opt_outs(self._event):
+            yield self._counted(OPT_OUTS, row)
         yield from self._audit()
 
     def _taken(self) -> Iterator[tuple[Table, Row]]:
@@ -69,14 +73,19 @@ class Production:
         self._keep(SITE_HISTORY, rows)
         return rows
 
+    def _counted(self, table: Table, row: Row) -> tuple[Table, Row]:
+        self.counts[table.name] += 1
+        return table, row
+
     def _keep(self, table: Table, rows: Sequence[Any]) -> None:
+        self.counts[table.name] += len(rows)
         self._read.extend((table, row) for row in rows)
 
     def _audit(self) -> Iterator[tuple[Table, Row]]:
         positions = []
         for row in gathering.audit_rows(self._event, self._command_ids):
             positions.append(row.position)
-            yield AUDIT, row
+            yield self._counted(AUDIT, row)
         if positions:
             for row in gathering.chain_rows(positions[0], positions[-1]):
-                yield CHAIN, row
+                yield self._counted(CHAIN, row)

@@ -1,15 +1,16 @@
-"""The manifest of a package and its signature (Ed25519). Pure.
+"""Manifests and their signatures (Ed25519). Pure.
 
-What is signed is `manifest.json` as it stands, byte for byte; it holds the SHA-256 of every other
-file and the id of the key.
+Of a package, what is signed is its `manifest.json` as it stands, byte for byte; it holds the
+SHA-256 of every other file and the id of the key. Of any export there is a manifest beside it as
+well, one JSON file with its signature; what is signed is the canonical JSON of what it says.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime
 from typing import Any
 
 import orjson
@@ -22,6 +23,7 @@ from dr_events.evidence.intervals import MAX_GAP_S, MINIMUM_COMPLETENESS_PERCENT
 from dr_events.evidence.performance import REBOUND_S, SHOWN_BEFORE_S
 
 FORMAT = "ev-demand-response-evidence/1"
+EXPORT_FORMAT = "ev-demand-response-export/1"
 SOFTWARE = {"name": "ev-demand-response-gateway", "version": "0.1.0"}
 MANIFEST, SIGNATURE = "manifest.json", "signature.json"
 HEX_64 = re.compile(r"[0-9a-f]{64}")
@@ -44,25 +46,48 @@ def manifest_of(
     made_by: str,
     key_id: str,
 ) -> bytes:
-    """The manifest as canonical JSON."""
-    return canonical(
-        {
-            "format": FORMAT,
-            "software": SOFTWARE,
-            "made_at": time_text(terms.as_of),
-            "made_by": made_by,
-            "event": {name: event[name] for name in ("id", "external_id", "name", "status")},
-            "terms": terms_json(terms),
-            "constants": CONSTANTS,
-            "methods": [
-                METHODS[id_].as_json(is_settlement_grade=id_ in terms.settlement_grade)
-                for id_ in terms.methods
-            ],
-            "chain": {**chain_head, "algorithm": "SHA-256 over canonical JSON (RFC 8785)"},
-            "files": files,
-            "signed_with": key_id,
-        }
-    )
+    """The manifest of a package as canonical JSON."""
+    said = _said(terms, event=event, chain_head=chain_head, made_by=made_by, key_id=key_id)
+    return canonical({**said, "format": FORMAT, "files": files})
+
+
+def sealed(
+    terms: Terms,
+    *,
+    event: dict[str, Any],
+    file: dict[str, Any],
+    inputs: Mapping[str, int],
+    chain_head: dict[str, Any],
+    made_by: str,
+    key_id: str,
+    seed: str,
+) -> bytes:
+    """The manifest of any export, with its signature, as canonical JSON. `file`: its name, format,
+    SHA-256 and bytes; `inputs`: of how many rows of each raw table it is made."""
+    said = _said(terms, event=event, chain_head=chain_head, made_by=made_by, key_id=key_id)
+    manifest = canonical({**said, "format": EXPORT_FORMAT, "file": file, "inputs": inputs})
+    signature = orjson.loads(sign(manifest, key_id=key_id, seed=seed))
+    return canonical({"manifest": orjson.loads(manifest), "signature": signature})
+
+
+def _said(
+    terms: Terms, *, event: dict[str, Any], chain_head: dict[str, Any], made_by: str, key_id: str
+) -> dict[str, Any]:
+    """What both say."""
+    return {
+        "software": SOFTWARE,
+        "made_at": time_text(terms.as_of),
+        "made_by": made_by,
+        "event": {name: event[name] for name in ("id", "external_id", "name", "status")},
+        "terms": terms_json(terms),
+        "constants": CONSTANTS,
+        "methods": [
+            METHODS[id_].as_json(is_settlement_grade=id_ in terms.settlement_grade)
+            for id_ in terms.methods
+        ],
+        "chain": {**chain_head, "algorithm": "SHA-256 over canonical JSON (RFC 8785)"},
+        "signed_with": key_id,
+    }
 
 
 def terms_json(terms: Terms) -> dict[str, Any]:
@@ -74,6 +99,7 @@ def terms_json(terms: Terms) -> dict[str, Any]:
         "as_of": time_text(terms.as_of),
         "started_at": _text_or_none(terms.started_at),
         "ended_at": _text_or_none(terms.ended_at),
+        "holidays": [day.isoformat() for day in terms.holidays],
     }
 
 
@@ -94,6 +120,8 @@ def terms_in(manifest: dict[str, Any]) -> Terms:
         as_of=as_of,
         started_at=time_in(said["started_at"]),
         ended_at=time_in(said["ended_at"]),
+        # A package that was made before there was a calendar has none.
+        holidays=tuple(date.fromisoformat(day) for day in said.get("holidays", ())),
     )
 
 

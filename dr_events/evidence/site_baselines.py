@@ -3,8 +3,9 @@
 The sources speak of hours; here the load is in quarters of an hour, and every quarter of the
 event gets the mean of the same quarter, by the site's clock, of the days that are used. A day is
 used whole or not at all: one with an event, a gap, or a quarter that its clock skips is left out
-and named, and when too few are left there is no baseline. Holidays count as their weekday, since
-no calendar of them is known here.
+and named, and when too few are left there is no baseline. Days are of two kinds: working days, and
+weekends with the holidays of the programme's calendar. A holiday that would else be a working day
+is named as well.
 """
 
 from __future__ import annotations
@@ -40,11 +41,12 @@ History = Mapping[float, Quarter]
 
 @dataclass(frozen=True, slots=True)
 class Occasion:
-    """An event at a site: its period, and the site's clock."""
+    """An event at a site: its period, the site's clock, and the programme's holidays."""
 
     start_s: float
     end_s: float
     zone: ZoneInfo
+    holidays: frozenset[date] = frozenset()
 
     @property
     def quarters(self) -> list[float]:
@@ -68,6 +70,10 @@ class Occasion:
     @property
     def day(self) -> date:
         return time_of(self.start_s).astimezone(self.zone).date()
+
+    def is_off(self, day: date) -> bool:
+        """Whether it is no working day."""
+        return _is_weekend(day) or day in self.holidays
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +104,11 @@ class _Day:
 
 def caiso_10_in_10(history: History, occasion: Occasion) -> SiteBaseline:
     """CAISO's ten-in-ten (Tariff 4.13.4): the mean of the 10 most recent days of the same kind
-    (business days; 4 on others) within 45 days, without event days and outages; at least 5 (4).
-    Multiplied by the load of the event day over the baseline's in the hours from the fourth to
-    the second before the event, no less than 0.8 and no more than 1.2."""
-    weekend = _is_weekend(occasion.day)
-    wanted, least = (4, 4) if weekend else (10, 5)
+    (business days; 4 on weekends and holidays) within 45 days, without event days and outages; at
+    least 5 (4). Multiplied by the load of the event day over the baseline's in the hours from the
+    fourth to the second before the event, no less than 0.8 and no more than 1.2."""
+    is_off = occasion.is_off(occasion.day)
+    wanted, least = (4, 4) if is_off else (10, 5)
     days, excluded = _days(history, occasion, wanted)
     short = wanted - len(days)
     found = SiteBaseline(None, "too_few_days", None, _dates(days), excluded, short)
@@ -120,12 +126,12 @@ def caiso_10_in_10(history: History, occasion: Occasion) -> SiteBaseline:
 
 def pjm_high_4_of_5(history: History, occasion: Occasion) -> SiteBaseline:
     """PJM's high 4 of 5 (Manual 11, 10.4.2): of the 5 most recent days of the same kind within 45
-    days (3 on weekends), without event days and without days whose load in the event's hours is
-    below a quarter of the mean, the 4 (2) with the highest load in these hours. The symmetric
-    additive adjustment adds the difference of the event day to it from 4 hours to 1 hour before
-    the event, up or down. A load is never below zero."""
-    weekend = _is_weekend(occasion.day)
-    wanted, kept = (3, 2) if weekend else (5, 4)
+    days (3 on weekends and holidays), without event days and without days whose load in the
+    event's hours is below a quarter of the mean, the 4 (2) with the highest load in these hours.
+    The symmetric additive adjustment adds the difference of the event day to it from 4 hours to 1
+    hour before the event, up or down. A load is never below zero."""
+    is_off = occasion.is_off(occasion.day)
+    wanted, kept = (3, 2) if is_off else (5, 4)
     candidates, excluded = _days(history, occasion, LOOK_BACK_DAYS)
     days, low = _without_low_usage(candidates, wanted)
     low_days = [(one.day, "low_usage") for one in low]
@@ -167,12 +173,20 @@ SITE_METHODS: dict[str, Callable[[History, Occasion], SiteBaseline]] = {
 }
 
 
-def days_before(day: date) -> Iterator[date]:
+def days_before(occasion: Occasion) -> Iterator[date]:
     """The days that may serve, the latest first: of the same kind, within 45 days."""
+    return (day for day, why_not in _back_from(occasion) if not why_not)
+
+
+def _back_from(occasion: Occasion) -> Iterator[tuple[date, str]]:
+    """Days of the same kind, and the holidays among what else would be working days."""
+    is_off = occasion.is_off(occasion.day)
     for back in range(1, LOOK_BACK_DAYS + 1):
-        earlier = day - timedelta(days=back)
-        if _is_weekend(earlier) == _is_weekend(day):
-            yield earlier
+        earlier = occasion.day - timedelta(days=back)
+        if occasion.is_off(earlier) == is_off:
+            yield earlier, ""
+        elif not is_off and not _is_weekend(earlier):
+            yield earlier, "holiday"
 
 
 def seen_on(day: date, occasion: Occasion) -> tuple[float, float] | None:
@@ -190,10 +204,10 @@ def _days(
     """Up to `most` days that can be used, the latest first, and those left out on the way."""
     used: list[_Day] = []
     excluded: list[tuple[date, str]] = []
-    for day in days_before(occasion.day):
+    for day, why_not in _back_from(occasion):
         if len(used) == most:
             break
-        found = _day(history, occasion, day)
+        found = why_not or _day(history, occasion, day)
         if isinstance(found, _Day):
             used.append(found)
         else:

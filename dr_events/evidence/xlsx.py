@@ -3,6 +3,7 @@ to disk as they come (XlsxWriter's constant memory)."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,25 +15,21 @@ from dr_events.evidence import seal
 from dr_events.evidence.computation import Terms
 from dr_events.evidence.files import time_in
 from dr_events.evidence.outcomes import Outcome
+from dr_events.evidence.sheets import MOST_CHARACTERS, TypedSheet
 from dr_events.evidence.tables import (
     BASELINES,
     INTERVALS,
     LOAD,
     SITES,
     SUMMARY,
-    Column,
-    Kind,
     Row,
     Stream,
     Table,
     dictionary,
 )
 
-# Excel's own limits.
-MOST_ROWS, MOST_CHARACTERS = 1_048_576, 32_767
 SHEETS = {"report": "Participations", SITES.name: "Sites", LOAD.name: "Load",
           INTERVALS.name: "Intervals", BASELINES.name: "Baselines"}  # fmt: skip
-WIDTHS = {Kind.TEXT: 24, Kind.INTEGER: 12, Kind.NUMBER: 14, Kind.BOOLEAN: 10, Kind.TIME: 22}
 OPTIONS = {"constant_memory": True, "remove_timezone": True, "strings_to_formulas": False,
            "strings_to_urls": False, "strings_to_numbers": False}  # fmt: skip
 
@@ -51,45 +48,6 @@ def write(target: Path, stream: Stream, *, event: dict[str, Any], terms: Terms, 
         workbook.write_summary(event, terms, figures, by)
 
 
-class _Sheet:
-    """One table; goes on in another sheet where it has too many rows for one."""
-
-    def __init__(self, book: Any, table: Table, formats: dict[str, Any]) -> None:
-        self._book, self._table, self._formats = book, table, formats
-        self._parts = 0
-        self._begin()
-
-    def _begin(self) -> None:
-        self._parts += 1
-        name = SHEETS[self._table.name]
-        self.name = name if self._parts == 1 else f"{name} {self._parts}"
-        self._sheet = self._book.add_worksheet(self.name)
-        self._sheet.freeze_panes(1, 0)
-        for index, column in enumerate(self._table.columns):
-            self._sheet.set_column(index, index, WIDTHS[column.kind])
-            self._sheet.write_string(0, index, column.name, self._formats["head"])
-        self.rows = 0
-
-    def add(self, row: Row) -> None:
-        if self.rows + 1 == MOST_ROWS:
-            self._begin()
-        self.rows += 1
-        for index, (column, value) in enumerate(zip(self._table.columns, row, strict=True)):
-            if value is not None:
-                self._cell(index, column, value)
-
-    def _cell(self, index: int, column: Column, value: Any) -> None:
-        match column.kind:
-            case Kind.TEXT:
-                self._sheet.write_string(self.rows, index, str(value)[:MOST_CHARACTERS])
-            case Kind.TIME:
-                self._sheet.write_datetime(self.rows, index, value, self._formats["time"])
-            case Kind.BOOLEAN:
-                self._sheet.write_boolean(self.rows, index, value)
-            case _:
-                self._sheet.write_number(self.rows, index, value)
-
-
 class _Workbook:
     def __init__(self, book: Any) -> None:
         self._book = book
@@ -101,12 +59,20 @@ class _Workbook:
             "wrap": book.add_format({"text_wrap": True, "valign": "top"}),
         }
         self._summary = book.add_worksheet("Summary")
-        self._sheets: dict[str, _Sheet] = {}
+        self._sheets: dict[str, list[TypedSheet]] = defaultdict(list)
 
     def add(self, table: Table, row: Row) -> None:
-        if table.name not in self._sheets:
-            self._sheets[table.name] = _Sheet(self._book, table, self._formats)
-        self._sheets[table.name].add(row)
+        """A table that has too many rows for one sheet goes on in another."""
+        sheets = self._sheets[table.name]
+        if not sheets or sheets[-1].is_full:
+            sheets.append(self._begun(table, len(sheets) + 1))
+        sheets[-1].add(row)
+
+    def _begun(self, table: Table, number: int) -> TypedSheet:
+        name = SHEETS[table.name] if number == 1 else f"{SHEETS[table.name]} {number}"
+        sheet: TypedSheet = self._book.add_worksheet(name, TypedSheet)
+        sheet.begin(table, head=self._formats["head"], time=self._formats["time"])
+        return sheet
 
     def write_dictionary(self) -> None:
         sheet = self._book.add_worksheet("Dictionary")
@@ -164,8 +130,8 @@ class _Workbook:
 
     def _load_chart(self) -> Any:
         chart = self._book.add_chart({"type": "line"})
-        load = self._sheets.get(LOAD.name)
-        rows, name = (load.rows, load.name) if load else (1, "Summary")
+        load = self._sheets[LOAD.name]
+        rows, name = (load[0].rows, load[0].name) if load else (1, "Summary")
         at, kw = LOAD.names.index("starts_at"), LOAD.names.index("metered_kw")
         chart.add_series(
             {

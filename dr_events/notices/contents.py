@@ -14,7 +14,7 @@ from django.utils.dateparse import parse_datetime
 
 from chargers.wording import time_text, words
 from dr_events import figures
-from dr_events.models import Event
+from dr_events.models import Event, Export
 from dr_events.notices.models import Kind, Trouble
 
 SAID = {
@@ -69,10 +69,34 @@ def about_event(event: Event) -> dict[str, Any]:
 
 
 def event_url(event_id: UUID) -> str | None:
-    """Its page in the admin, where CSRF_TRUSTED_ORIGINS names the gateway's public address."""
+    return _page("admin:dr_events_event_change", event_id)
+
+
+def _page(name: str, id_: UUID) -> str | None:
+    """A page in the admin, where CSRF_TRUSTED_ORIGINS names the gateway's public address."""
     origin = next((one for one in settings.CSRF_TRUSTED_ORIGINS if "*" not in one), None)
-    path = reverse("admin:dr_events_event_change", args=[event_id])
-    return f"{origin.rstrip('/')}{path}" if origin else None
+    return f"{origin.rstrip('/')}{reverse(name, args=[id_])}" if origin else None
+
+
+def export_subject(export: Export) -> str:
+    """Ready: package of Feeder F12 overload."""
+    word = "Ready" if export.state == Export.State.READY else "Failed"
+    return f"{word}: {export.format} of {export.event.name}"[:200]
+
+
+def export_content(export: Export, *, now: datetime) -> dict[str, Any]:
+    """`export.ready` with its size and digest, or `export.failed` with what went wrong."""
+    return _content(
+        f"export.{export.state}",
+        now,
+        report=_page("admin:dr_events_export_change", export.pk),
+        export=str(export.pk),
+        format=export.format,
+        size_bytes=export.size_bytes,
+        sha256=export.sha256,
+        trouble=export.trouble,
+        event=about_event(export.event),
+    )
 
 
 def trouble_content(trouble: Trouble, *, now: datetime) -> dict[str, Any]:
@@ -107,6 +131,8 @@ def _instant(time: datetime | None) -> str | None:
 EXPLAINED = {
     "test": "This is a test: notices of the demand-response gateway reach this address.",
     "trouble.over": "It is over.",
+    "export.ready": "The report that you asked for is ready. It is under Exports.",
+    "export.failed": "The report that you asked for could not be made. Please ask for it again.",
 }
 
 

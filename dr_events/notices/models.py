@@ -22,6 +22,7 @@ class Kind(models.TextChoices):
     TROUBLE = "trouble", "trouble began, grew or ended"
     ENDED = "ended", "an event ended or was cancelled"
     RESTORED = "restored", "every limit of an event is gone"
+    EXPORTED = "exported", "a report that you asked for is ready, or failed"
 
 
 TEST = "test"

@@ -10,6 +10,7 @@ from django.core.management import CommandError, call_command
 
 from chargers.models import AuditEntry
 from dr_events.models import Event
+from tests.dr_events.evidence.told import verified
 from tests.dr_events.story import declare
 from tests.fleet import make_session
 
@@ -177,7 +178,9 @@ def test_a_report_is_written_to_a_file(capsys, tmp_path, event, by):
         capsys, "export_report", str(getattr(event, by)), "--format", "csv", "--output", str(path)
     )
 
-    assert said == f"Wrote {path}.\n"
+    manifest = path.with_name("report.csv.manifest.json")
+    assert said == f"Wrote {path} and {manifest}.\n"
+    assert verified(path, "--manifest", str(manifest))[0] == 0
     rows = list(csv.DictReader(io.StringIO(path.read_text())))
     assert [row["event"] for row in rows] == [str(event.id)]
     entry = AuditEntry.objects.get(action="report.exported")

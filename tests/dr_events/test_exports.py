@@ -2,13 +2,17 @@
 
 import hashlib
 import json
+import time
 
 import pytest
 from django.contrib.auth.models import Group, User
+from django.db import connection
 from django.urls import reverse
 
+from chargers import sql
 from chargers.models import AuditEntry
 from dr_events import exports, reports
+from dr_events.evidence import gathering
 from dr_events.models import Export, ExportPiece
 from tests.clients import problem
 from tests.dr_events.story import accept, declare, steer
@@ -86,11 +90,10 @@ def test_one_whose_worker_died_is_made_anew(event):
 
 
 def test_one_that_fails_says_why_and_does_not_keep_the_others(event, monkeypatch):
-    def fail(order):
+    def fail(order, terms, target):
         raise RuntimeError("disk full")
-        yield
 
-    monkeypatch.setitem(reports.FORMATS, "pdf", reports.Format("application/pdf", fail, "pdf"))
+    monkeypatch.setitem(reports.FORMATS, "pdf", reports.Format("application/pdf", "pdf", fail))
     broken = exports.request(event, "pdf", actor=reports.Actor("user:a"), now=later(0))
     fine = exports.request(event, "csv", actor=reports.Actor("user:a"), now=later(1))
 
@@ -113,6 +116,13 @@ def test_files_are_forgotten_after_their_time_and_the_export_stays_on_record(api
     assert api.get(f"exports/{export.pk}/").json()["state"] == "ready"
 
 
+@pytest.mark.parametrize("do", [exports.take, exports.request])
+def test_whoever_has_the_longest_name_there_is_can_take_one(event, do):
+    do(event, "csv", actor=reports.Actor(f"user:{'a' * 150}"), now=later(0))
+
+    assert Export.objects.get().requested_by == f"user:{'a' * 145}"
+
+
 @pytest.mark.parametrize("said", ["yes", "", "1"])
 def test_async_is_true_or_false(api, event, said):
     answer = api.get(f"events/{event.id}/report/", **{"async": said})
@@ -128,10 +138,28 @@ def test_an_auditor_gets_a_long_one_from_the_page_of_exports(client, event, monk
     page = reverse("admin:dr_events_event_report", args=[event.pk, "package"])
 
     answer = client.post(page, follow=True)
+    live = reverse("admin:dr_events_export_live", args=[Export.objects.get().pk])
+    assert b"It waits for its turn" in client.get(live).content
     exports.make_due(clock=lambda: later(7200))
 
     assert b"it is being made" in answer.content
+    assert b"0 of 1" in answer.content
+    assert client.get(live).headers["HX-Refresh"] == "true"
     listed = client.get(reverse("admin:dr_events_export_changelist"))
     address = reverse("admin:dr_events_export_file", args=[Export.objects.get().pk])
     assert address in listed.content.decode()
+    followed = client.get(answer.redirect_chain[-1][0]).content.decode()
+    assert "It is ready" in followed
+    assert address in followed
     assert b"".join(client.get(address).streaming_content)[:2] == b"PK"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_making_one_may_take_its_time_between_two_statements():
+    try:
+        sql.run("SET idle_in_transaction_session_timeout = '50ms'")
+        with gathering.snapshot():
+            time.sleep(0.3)
+            assert sql.ids("SELECT 1") == [1]
+    finally:
+        connection.close()

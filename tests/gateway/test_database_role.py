@@ -8,7 +8,7 @@ from django.db import ProgrammingError, connection, transaction
 
 from chargers import audit
 from chargers.models import AuditEntry, MeterReading, WebhookDelivery
-from dr_events import intake, reports
+from dr_events import exports, intake
 from dr_events.models import Event
 from gateway import database_role, metrics
 from gateway.database_role import APP_ROLE
@@ -86,7 +86,7 @@ def test_all_of_an_event_can_be_done_as_the_role(as_the_role):
     story.steer(34)
     story.accept(35)
     story.steer(36)
-    exported = b"".join(reports.export(event, "csv", actor=audit.GATEWAY, now=later(37)))
+    exported = b"".join(exports.take(event, "csv", actor=audit.GATEWAY, now=later(37)).made)
 
     assert story.status(event) == Event.Status.COMPLETED
     assert as_the_role.external_id in exported.decode()

@@ -1,5 +1,7 @@
 """Environment variables: read as meant, or refused by name."""
 
+from datetime import date
+
 import pytest
 
 from gateway.environment import BadVariable, Environment
@@ -23,6 +25,8 @@ def read(method, said, *arguments, **more):
         ("choice", "put", (("POST", "PUT"),), {}, "PUT"),
         ("rate", "10/hour", ("1/s",), {}, "10/hour"),
         ("time_zone", "Europe/Berlin", ("UTC",), {}, "Europe/Berlin"),
+        ("dates", "2027-01-01, 2026-12-25,2027-01-01", (), {},
+         (date(2026, 12, 25), date(2027, 1, 1))),
         ("address", "unix:///run/valkey.sock", (), {"schemes": ("unix",)},
          "unix:///run/valkey.sock"),
     ],
@@ -43,6 +47,7 @@ def test_a_variable_is_read_as_meant(method, said, arguments, more, value):
         ("choice", (("body", "t.body"),), {}, "body"),
         ("address", ("https://a.io",), {"schemes": ("https",)}, "https://a.io"),
         ("database", (), {}, None),
+        ("dates", (), {}, ()),
     ],
 )
 def test_an_empty_variable_is_an_unset_one(method, arguments, more, value, said):
@@ -65,6 +70,9 @@ def test_an_empty_variable_is_an_unset_one(method, arguments, more, value, said)
         ("rate", "many", ("1/s",), {}, "'many' is no rate such as 100/s or 60/min"),
         ("rate", "0/s", ("1/s",), {}, "'0/s' is no rate such as 100/s or 60/min"),
         ("rate", "5/ms", ("1/s",), {}, "'5/ms' is no rate such as 100/s or 60/min"),
+        ("dates", "2026-12-25,2026-02-29", (), {},
+         "'2026-02-29' is no date such as 2026-07-04"),
+        ("dates", "25.12.2026", (), {}, "'25.12.2026' is no date such as 2026-07-04"),
         ("time_zone", "Mars/Base", ("UTC",), {},
          "'Mars/Base' is no time zone such as Europe/Berlin"),
         ("time_zone", "../etc/passwd", ("UTC",), {},

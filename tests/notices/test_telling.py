@@ -112,4 +112,6 @@ def test_a_cancelled_event_is_said_to_be_cancelled_and_a_drill_a_drill(anna: Use
 
 
 def test_every_kind_has_its_subscribers() -> None:
-    assert set(Kind.values) == {"declared", "started", "trouble", "ended", "restored"}
+    assert set(Kind.values) == {
+        "declared", "started", "trouble", "ended", "restored", "exported"
+    }  # fmt: skip

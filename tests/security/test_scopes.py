@@ -28,6 +28,7 @@ SCOPES = {
     ("GET", "events/{}/report/"): "reports:read",
     ("GET", "exports/{}/"): "reports:read",
     ("GET", "exports/{}/file/"): "reports:read",
+    ("GET", "exports/{}/manifest/"): "reports:read",
     ("GET", "events/{}/participations/"): "events:read",
     ("GET", "events/{}/opt_outs/"): "events:read",
     ("POST", "events/{}/opt_outs/"): "events:write",

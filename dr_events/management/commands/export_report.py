@@ -13,7 +13,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from chargers import audit
-from dr_events import reports
+from dr_events import exports, reports
 from dr_events.models import Event
 
 
@@ -23,18 +23,24 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("event", help="id or external id")
         parser.add_argument("--format", choices=list(reports.FORMATS), default="json")
-        parser.add_argument("--output", type=Path, help="a file; default standard output")
+        parser.add_argument(
+            "--output",
+            type=Path,
+            help="a file, and its manifest beside it; default standard output",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         event = _find(options["event"])
-        with _opened(options["output"]) as file:
-            file.writelines(
-                reports.export(
-                    event, options["format"], actor=audit.shell_actor(), now=timezone.now()
-                )
+        output: Path | None = options["output"]
+        with _opened(output) as file:
+            taken = exports.take(
+                event, options["format"], actor=audit.shell_actor(), now=timezone.now()
             )
-        if options["output"]:
-            self.stdout.write(f"Wrote {options['output']}.")
+            file.writelines(taken.made)
+        if output:
+            manifest = output.with_name(f"{output.name}.manifest.json")
+            manifest.write_bytes(taken.made.manifest)
+            self.stdout.write(f"Wrote {output} and {manifest}.")
 
 
 def _opened(path: Path | None) -> AbstractContextManager[BinaryIO]:

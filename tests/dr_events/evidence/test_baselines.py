@@ -28,8 +28,8 @@ def clock(day, hour):
     return seconds_of(datetime(day.year, day.month, day.day, tzinfo=UTC)) + hour * 3600
 
 
-def occasion(day=WEDNESDAY, start=17.0, end=19.0, zone=UTC_ZONE):
-    return Occasion(clock(day, start), clock(day, end), zone)
+def occasion(day=WEDNESDAY, start=17.0, end=19.0, zone=UTC_ZONE, holidays=()):
+    return Occasion(clock(day, start), clock(day, end), zone, frozenset(holidays))
 
 
 def flat(history, day, watts, *, hours=(0, 24), held=False):
@@ -208,6 +208,38 @@ def test_pjm_takes_two_of_three_on_a_weekend_and_a_load_is_never_below_zero():
 
     assert found.adjustment == pytest.approx(-5_000)  # the mean of 4 and 6
     assert found.load_w == (0.0,) * 8
+
+
+# --- holidays -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", [caiso_10_in_10, pjm_high_4_of_5])
+def test_a_holiday_is_no_like_day_of_a_working_day_and_is_named(method):
+    # Friday and Monday would be like days; on the holiday, a Friday, hardly anybody charged.
+    holiday, older = date(2026, 7, 10), date(2026, 6, 5)
+    history = working_days(*[10_000.0] * 12)
+    flat(history, holiday, 5_000.0)
+    flat(history, WEDNESDAY, 10_000.0, hours=(13, 16))
+
+    found = method(history, occasion(holidays=[holiday, older, date(2026, 7, 11)]))
+
+    assert found.excluded == ((holiday, "holiday"),)  # not the Saturday, nor what is not needed
+    assert found.load_w == pytest.approx((10_000.0,) * 8)
+    assert (found.days_short, found.problem) == (0, "")
+
+
+def test_an_event_on_a_holiday_is_held_against_weekends_and_holidays():
+    history = working_days(*[50_000.0] * 12)
+    for days, watts in ((3, 8_000.0), (4, 4_000.0), (5, 9_000.0), (10, 3_000.0)):
+        flat(history, WEDNESDAY - timedelta(days=days), watts)
+    flat(history, WEDNESDAY, 6_000.0, hours=(13, 16))
+    friday = WEDNESDAY - timedelta(days=5)
+
+    found = caiso_10_in_10(history, occasion(holidays=[WEDNESDAY, friday]))
+
+    assert found.load_w == pytest.approx((6_000.0,) * 8)
+    assert [(WEDNESDAY - day).days for day in found.used] == [3, 4, 5, 10]
+    assert found.excluded == ()
 
 
 # --- PJM same day 3 + 2 -----------------------------------------------------------------------

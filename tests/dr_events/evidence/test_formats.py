@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pypdf
 import pytest
 
-from dr_events import reports
-from dr_events.evidence import xlsx
+from dr_events import exports, reports
+from dr_events.evidence import sheets
 from tests.dr_events.evidence.told import AUDITOR, told_event
 from tests.dr_events.story import declare
 from tests.fleet import later
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db
 
 
 def exported(event, format_, *, at=7200):
-    return b"".join(reports.export(event, format_, actor=AUDITOR, now=later(at)))
+    return b"".join(exports.take(event, format_, actor=AUDITOR, now=later(at)).made)
 
 
 @pytest.fixture
@@ -99,8 +99,30 @@ def test_xlsx_has_typed_cells_charts_and_no_formulas(event):
     assert said["delivered kwh"] == pytest.approx(7 / 3, abs=0.01)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<r><t>x</t></r>",
+        "a & b <c>",
+        " both sides ",
+        "two\nlines",
+        "Łódź 🚗",
+        '"',
+        "'=1",
+        "-",
+        "1e5",
+    ],
+)
+def test_xlsx_shows_any_text_as_it_is(event, text):
+    event.participations.update(reason=text)
+
+    rows = rows_of(workbook(event)["Participations"])
+
+    assert [row["reason"] for row in rows] == [text, text]
+
+
 def test_a_table_too_long_for_a_sheet_goes_on_in_the_next(event, monkeypatch):
-    monkeypatch.setattr(xlsx, "MOST_ROWS", 11)
+    monkeypatch.setattr(sheets, "MOST_ROWS", 11)
 
     book = workbook(event)
 

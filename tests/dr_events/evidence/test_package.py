@@ -103,6 +103,17 @@ def test_it_must_be_signed_with_the_key_that_is_trusted(package):
     assert "not the key you trust" in said
 
 
+def test_a_package_from_before_there_was_a_calendar_is_verified_still(package, tmp_path):
+    files = members(package)
+    manifest = json.loads(files[seal.MANIFEST])
+    del manifest["terms"]["holidays"]
+    files[seal.MANIFEST] = seal.canonical(manifest)
+
+    status, said = verified(resigned(tmp_path / "old.zip", files))
+
+    assert status == 0, said
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_every_single_bit_that_changes_in_any_file_is_found(package, data, tmp_path_factory):
@@ -256,10 +267,13 @@ def test_every_baseline_that_was_asked_for_stands_beside_the_others_and_says_its
 
 
 def test_who_took_it_is_on_record(transactional_db, tmp_path):
-    package_of(told_event()[0], tmp_path / "package.zip")
+    path = package_of(told_event()[0], tmp_path / "package.zip")
 
     entry = AuditEntry.objects.get(action="report.exported")
-    assert (entry.actor, entry.after) == ("user:auditor", {"format": "package"})
+    digest = seal.sha256_of([path.read_bytes()])
+    assert (entry.actor, entry.after) == (
+        "user:auditor", {"format": "package", "sha256": digest},
+    )  # fmt: skip
 
 
 @given(st.text().filter(lambda text: "\x00" not in text and text.isprintable()))

@@ -1,16 +1,19 @@
 """Baselines of a site from what the database has of its earlier days."""
 
-from datetime import timedelta
+import io
+from datetime import date, timedelta
 
+import pypdf
 import pytest
 
 from chargers.models import MeterReading
+from dr_events import exports
 from dr_events.evidence.gathering import terms_of
 from dr_events.evidence.production import Production
 from dr_events.evidence.tables import BASELINES, SITE_HISTORY
 from dr_events.models import Participation
 from tests.admin.support import make_event
-from tests.dr_events.evidence.told import metered
+from tests.dr_events.evidence.told import AUDITOR, metered, package_of, verified
 from tests.dr_events.story import accept, declare, steer
 from tests.fleet import NOW, later, make_connector, make_session, make_site, make_station
 
@@ -85,6 +88,27 @@ def test_the_methods_find_their_days_and_leave_out_those_of_events_and_outages(s
     assert caiso.metered_kwh == pytest.approx(4 / 3 + lines_kws / 3600, abs=1e-4)
     assert len({row.starts_at for row in history}) == len(history)
     assert {row.energy_wh for row in history if row.completeness_percent == 100} >= {2500.0}
+
+
+def test_holidays_are_named_in_every_format_that_has_baselines_and_the_package_verifies(
+    site, settings, tmp_path, transactional_db
+):
+    settings.BASELINE_HOLIDAYS = (date(2026, 6, 29), date(2026, 12, 25))
+    for days_before in range(1, 18):
+        car_on(site, days_before, 10_000.0)
+    event = event_at(site)
+
+    found, history = rows_of(event)
+
+    assert found["caiso_10_in_10"].days_excluded == "2026-06-29:holiday"
+    assert len(found["caiso_10_in_10"].days_used.split()) == 10
+    assert date(2026, 6, 29) not in {row.starts_at.date() for row in history}
+    status, said = verified(package_of(event, tmp_path / "package.zip", after_s=DAY_S))
+    assert status == 0, said
+    assert '"holidays":["2026-06-29","2026-12-25"]' in said
+    pdf = b"".join(exports.take(event, "pdf", actor=AUDITOR, now=later(DAY_S)).made)
+    text = pypdf.PdfReader(io.BytesIO(pdf)).pages[1].extract_text()
+    assert "Left out of earlier working days as holidays: 2026-06-29." in text
 
 
 def test_a_site_without_earlier_days_says_how_many_are_short(site):

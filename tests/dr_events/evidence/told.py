@@ -9,7 +9,7 @@ from pathlib import Path
 
 from chargers.audit import Actor
 from chargers.models import MeterReading, Session
-from dr_events import reports, verify
+from dr_events import exports, verify
 from dr_events.models import Event
 from tests.dr_events.story import accept, declare, meter, steer
 from tests.fleet import NOW, later, make_connector, make_session, make_site, make_station
@@ -47,7 +47,7 @@ def package_of(event: Event, path: Path, *, after_s: float = 7200) -> Path:
     """The event's package as it is exported two hours after its start."""
     order_at = NOW + timedelta(seconds=after_s)
     with path.open("wb") as file:
-        file.writelines(reports.export(event, "package", actor=AUDITOR, now=order_at))
+        file.writelines(exports.take(event, "package", actor=AUDITOR, now=order_at).made)
     return path
 
 
