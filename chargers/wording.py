@@ -13,6 +13,11 @@ GAP = "–"
 FORMULA_BEGINS = ("=", "+", "-", "@", "\t", "\r")
 
 
+def number_of(count: int, one: str, many: str = "") -> str:
+    """1 session, 12 sessions."""
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+
+
 def limit_text(limit: Limit | None) -> str:
     """4,200 W, 16 A, pause (0); a gap for no limit."""
     return GAP if limit is None else str(limit)

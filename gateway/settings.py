@@ -354,6 +354,8 @@ EDRV_SYNC_INTERVAL_S = env.number("EDRV_SYNC_INTERVAL_S", 300, above=0)
 COMPLIANCE_TOLERANCE = env.number("COMPLIANCE_TOLERANCE", 0.05)
 COMPLIANCE_TOLERANCE_W = env.number("COMPLIANCE_TOLERANCE_W", 100)
 COMPLIANCE_PATIENCE_S = env.number("COMPLIANCE_PATIENCE_S", 120)
+# Clearing takes seconds, or a deadline and a second try.
+RESTORE_PATIENCE_S = env.number("RESTORE_PATIENCE_S", 120, above=0)
 
 # --- how long meter readings are kept that are no event's evidence -------------------------
 

@@ -11,8 +11,8 @@ from chargers import sql
 from chargers.admin.fleet import ChargeStationAdmin
 from chargers.admin.parts import anchor, change_url, list_url, moment
 from chargers.models import ChargeStation, Site
-from chargers.wording import GAP, kilowatts_text
-from dr_events.admin.words import number_of, target_text
+from chargers.wording import GAP, kilowatts_text, number_of
+from dr_events.admin.words import target_text
 from dr_events.models import Event, OptOut, Participation
 
 MOST_EVENTS = 20

@@ -10,10 +10,9 @@ from django.urls import reverse
 
 from chargers.admin.parts import label, link, list_url, moment
 from chargers.models import AuditEntry, Heartbeat
-from chargers.wording import GAP, clock_text, kilowatts_text, time_text, words
+from chargers.wording import GAP, clock_text, kilowatts_text, number_of, time_text, words
 from dr_events import figures, preview, reports, timeline
 from dr_events.admin.words import (
-    number_of,
     order_text,
     random_start_text,
     remaining_text,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from chargers.electricity import BelowMinimum, Limit
-from chargers.wording import GAP, kilowatts_text, limit_text, time_text, words
+from chargers.wording import GAP, kilowatts_text, limit_text, number_of, time_text, words
 from dr_events.admin.consequences import Leaving, Release, Returning
 from dr_events.amounts import Amount, Kind
 from dr_events.figures import Counts
@@ -27,11 +27,6 @@ WHY_NOT = {
     "site_capacity": "the capacity of its site holds it lower already",
     "outranked": "another event of higher priority, or with a lower limit, decides",
 }
-
-
-def number_of(count: int, one: str, many: str = "") -> str:
-    """1 session, 12 sessions."""
-    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
 
 
 def duration_text(duration: timedelta) -> str:
