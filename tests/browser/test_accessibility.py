@@ -57,7 +57,6 @@ def test_axe_finds_nothing_serious(
     found = {}
     for name, address in PAGES.items():
         page.goto(live_server.url + address(evening))
-        page.wait_for_load_state("networkidle")
         if faults := faults_of(page):
             found[name] = faults
 
