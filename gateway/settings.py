@@ -325,6 +325,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 15.0,
         "options": {"expires": 15},
     },
+    "site-files": {
+        "task": "chargers.tasks.take_site_files",
+        "schedule": 15.0,
+        "options": {"expires": 15},
+    },
     "sync": {"task": "chargers.tasks.sync_if_due", "schedule": 10.0, "options": {"expires": 10}},
     "prune": {"task": "dr_events.tasks.prune", "schedule": 60.0, "options": {"expires": 60}},
     "watch": {"task": "dr_events.notices.tasks.watch", "schedule": 5.0, "options": {"expires": 10}},
