@@ -16,6 +16,7 @@ from django.utils.http import urlencode
 from chargers import inventory, pace
 from chargers.admin.parts import change_url, list_url
 from chargers.models import Attempt, Command, Heartbeat, Session, WebhookDelivery
+from chargers.numerals import numeral
 from chargers.wording import number_of
 from dr_events import troubles
 from dr_events.admin.words import duration_text
@@ -98,7 +99,8 @@ def _more(found: Found) -> str:
         case What.CAPACITIES:
             named = found.detail["sites"]
             rest = found.figure - len(named)
-            return f"{', '.join(named)}{f' and {rest:,} more' if rest else ''}: safe values hold"
+            more = f" and {numeral(rest)} more" if rest else ""
+            return f"{', '.join(named)}{more}: safe values hold"
         case _:
             return ""
 

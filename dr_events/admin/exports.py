@@ -26,6 +26,7 @@ from chargers.admin.parts import (
     state_column,
     value_column,
 )
+from chargers.numerals import numeral
 from chargers.problems import Problem
 from chargers.wording import GAP
 from dr_events import downloads, exports
@@ -36,7 +37,7 @@ COLOURS = {"waiting": "", "running": "info", "ready": "success", "failed": "dang
 
 def _progress(export: Export) -> str:
     is_running = export.state == Export.State.RUNNING
-    return f"{exports.done_of(export):,}" if is_running else GAP
+    return f"{numeral(exports.done_of(export))}" if is_running else GAP
 
 
 def _file(export: Export) -> str:
@@ -46,7 +47,7 @@ def _file(export: Export) -> str:
 
 
 def _size(size_bytes: int | None) -> str:
-    return GAP if size_bytes is None else f"{size_bytes / 1e6:,.1f} MB"
+    return GAP if size_bytes is None else f"{numeral(size_bytes / 1e6, ',.1f')} MB"
 
 
 @admin.register(Export)

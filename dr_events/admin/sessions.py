@@ -20,6 +20,7 @@ from chargers.admin.parts import anchor, link, list_url, moment
 from chargers.admin.pictures import picture_of
 from chargers.admin.sessions import LATEST, SessionAdmin
 from chargers.models import Session
+from chargers.numerals import numeral
 from chargers.wording import clock_text, limit_text, number_of, time_text, watts_text, words
 from dr_events import explanation, roster
 from dr_events.admin import lifting
@@ -89,7 +90,7 @@ def _event_link(event_id: UUID, names: dict[UUID, str]) -> str:
 def _caps(explained: Explanation) -> list[str]:
     return [
         f"{name}: {watts_text(state.cap_w)} for {number_of(state.cars, 'session')}, of which "
-        f"{state.paused:,} paused; {watts_text(state.allowed_w)} shared out, "
+        f"{numeral(state.paused)} paused; {watts_text(state.allowed_w)} shared out, "
         f"{watts_text(state.free_w)} drawn by who cannot be held"
         for name, state in explained.caps
     ]

@@ -105,7 +105,9 @@ class Steering(Operations):
             if settings.APPROVAL_ROLES:
                 found = consequences.of_amending(event.pk, data, actor=actor, now=now)
                 if must_propose(request, found.seen):
-                    return proposed(request, data, f"{event}: {amendment_headline(found)}", event)
+                    return proposed(
+                        request, data, lambda: f"{event}: {amendment_headline(found)}", event
+                    )
             intake.amend(event.pk, data, actor=actor, now=now)
         except Problem as problem:
             return refused(request, event, problem.detail)
