@@ -80,7 +80,7 @@ class SiteImportMixin(ImportExportMixin):
         return response
 
     def get_import_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        return {"files": SiteFile.objects.defer("content")}
+        return {"files": SiteFile.objects.defer("content"), "large_from": site_files.LARGE_FROM}
 
     def _sent(self, request: HttpRequest) -> SiteFile | None:
         form = self.create_import_form(request)

@@ -102,8 +102,8 @@ def _told(seen: Preview, sentences: list[str]) -> dict[str, Any]:
         "sentences": sentences,
         "warnings": [warning["detail"] for warning in seen.warnings],
         "sums": [
-            ("sessions", f"{numeral(len(seen.lines))}"),
-            ("to be held", f"{numeral(seen.to_limit)}"),
+            ("sessions", numeral(len(seen.lines))),
+            ("to be held", numeral(sum(not line.cannot for line in seen.lines))),
             ("draw now", kilowatts_text(seen.metered_w)),
             ("expected", kilowatts_text(expected_w)),
             ("relief", kilowatts_text(seen.expected_relief_w)),

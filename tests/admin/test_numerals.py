@@ -69,6 +69,7 @@ def test_an_order_says_its_limit_in_the_reader_s_numbers_and_is_typed_in_plain_o
         address(Event, "add"), {**order(limit_value="4200.5"), "step": "preview"}, **GERMAN
     )
 
+    assert "16 A is 3.680 W on one phase" in text_of(operator.get(address(Event, "add"), **GERMAN))
     assert "1 session will be held to 4.200,5 W each." in text_of(shown)
     assert hidden_of(shown)["limit_value"] == "4200.5"
     operator.post(address(Event, "add"), {**hidden_of(shown), "step": "confirm"}, **GERMAN)

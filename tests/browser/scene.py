@@ -199,6 +199,7 @@ class Painter:
             confirmed_unit="power" if held else None, confirmed_value=LIMIT_W if held else None,
             accepted_at=accepted_at if held else None, complied_at=complied_at,
             attempts=4 if state == "failed" else 1, next_attempt_at=next_at,
+            over_limit_since=self.ago(minutes=9) if reason == "non_responsive" else None,
             first_sent_at=event.starts_at + timedelta(seconds=1),
             released_at=self.now if state == "ended" else None,
         )  # fmt: skip

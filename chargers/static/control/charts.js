@@ -108,11 +108,14 @@
 
     const KINDS = {
         load: (now) => ({
+            headroom: 1.08,
             columns: (data) => [data.at, data.metered, data.limit, data.expected, data.before],
             series: [line("metered", "metered"), line("limit", "limit", { series: stepped }), line("expected", "expected"), line("before", "before")],
             plugins: [bands(() => now().bands, now().zone)],
         }),
         session: (now) => ({
+            // What the marks say stands above the lines.
+            headroom: 1.35,
             columns: (data) => uPlot.join(data.lines.map(({ at, kw }) => [at, kw])),
             series: [
                 line("metered", "metered"),
@@ -144,7 +147,7 @@
             tzDate: (at) => uPlot.tzDate(new Date(at * 1000), data.zone),
             scales: {
                 x: { range: () => [now().from, now().to] },
-                y: { range: (_, __, most) => [0, Math.max(most || 0, 1) * 1.08] },
+                y: { range: (_, __, most) => [0, Math.max(most || 0, 1) * kind.headroom] },
             },
             legend: { show: false },
             cursor: { drag: { x: false, y: false }, points: { size: 6 } },
