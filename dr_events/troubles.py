@@ -142,21 +142,19 @@ def _overdue(now: datetime) -> Iterator[Found]:
         yield Found(What.DISPATCH, subject, since=oldest.next_attempt_at)
 
 
-# Of an event: released, and the absence of its limit is not proven. Of none: such as what a site's
-# capacity held it to.
+# Of an event: released, and the absence of its limit is not proven. Of none, such as what a site's
+# capacity held it to: a clear that goes on being tried, since none is ever given up.
 _STUCK = """
     SELECT event_id, session_id, 'stuck' AS what, released_at AS since
       FROM dr_events_participation
      WHERE was_limited AND restored_at IS NULL AND released_at <= %(stuck_before)s
      UNION ALL
-    SELECT NULL, session.id, 'stuck', command.created_at
-      FROM chargers_session AS session
-     CROSS JOIN LATERAL (SELECT created_at FROM chargers_command AS newest
-                          WHERE newest.session_id = session.id
-                            AND newest.generation = session.generation
-                          LIMIT 1) AS command
-     WHERE session.may_be_limited AND session.ended_at IS NULL AND session.wanted_unit IS NULL
-       AND command.created_at <= %(stuck_before)s
+    SELECT NULL, command.session_id, 'stuck', command.created_at
+      FROM chargers_command AS command
+      JOIN chargers_session AS session ON session.id = command.session_id
+     WHERE (command.state IN ('due', 'unconfirmed') OR command.state = 'sent')
+       AND command.kind = 'clear' AND command.created_at <= %(stuck_before)s
+       AND session.may_be_limited AND session.ended_at IS NULL
        AND NOT EXISTS (SELECT FROM dr_events_participation AS unrestored
                         WHERE unrestored.session_id = session.id AND unrestored.was_limited
                           AND unrestored.restored_at IS NULL)

@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("chargers", "0004_audit_chain"),
+        ("chargers", "0005_room_to_update"),
     ]
 
     operations = [
