@@ -29,7 +29,10 @@ os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
 from tests.servers import DATA_DIR
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "screenshots"
-TAKEN = ("overview", "event", "declare", "session", "site", "chargestation", "extend", "import")
+TAKEN = (
+    "overview", "event", "declare", "session", "site", "chargestation", "extend", "import", "file",
+    "lift",
+)  # fmt: skip
 ON_PHONE = ("overview", "declare", "event")
 MOST_BYTES = 200_000
 # A form that is filled in says more than an empty one.
