@@ -8,6 +8,7 @@ Constraints hold the truth, since bulk SQL passes by `clean()`.
 from __future__ import annotations
 
 import math
+import uuid
 import zoneinfo
 from datetime import datetime
 from functools import cache
@@ -532,6 +533,44 @@ class WebhookDelivery(models.Model):
 
     def __str__(self) -> str:
         return f"{self.type} {self.external_id}"
+
+
+class SiteFile(models.Model):
+    """A CSV of sites that is too large to be waited for: checked, confirmed and written in the
+    background by `site_files`. Gone after a day; what it changed is in the audit trail."""
+
+    class State(models.TextChoices):
+        CHECKING = "checking"
+        CHECKED = "checked", "waiting for a confirmation"
+        WRITING = "writing"
+        DONE = "done"
+        REFUSED = "refused"
+        FAILED = "failed"
+
+    MOVING = (State.CHECKING, State.WRITING)
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.CharField(max_length=200)
+    content = models.BinaryField(help_text="Empty once nothing is to be done with it any more.")
+    rows = models.PositiveIntegerField()
+    state = models.CharField(max_length=8, choices=State.choices, default=State.CHECKING)
+    sent_by = models.CharField(max_length=150)
+    sent_from = models.CharField(max_length=100, blank=True)
+    sent_at = models.DateTimeField()
+    totals = models.JSONField(default=dict, help_text="new, changed, unchanged, wrong: how many.")
+    faults = models.JSONField(default=list, help_text="[row, what is wrong, what it says], a few.")
+
+    class Meta:
+        ordering = ("-sent_at",)
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def is_moving(self) -> bool:
+        """Whether something is being done with it, without anybody."""
+        return self.state in self.MOVING
 
 
 class SessionNews(models.Model):

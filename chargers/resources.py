@@ -10,7 +10,7 @@ exported, and taken only for a site that is new.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -116,10 +116,10 @@ class SiteImport(Result):
         return sorted([*super().row_errors(), *bad], key=lambda found: found[0])
 
     @property
-    def faults(self) -> list[tuple[int, str, str]]:
+    def faults(self) -> list[tuple[int | None, str, str]]:
         """Everything that is wrong with a row: its number, what is wrong, and what it says."""
         said = {row.number: row.values for row in self.invalid_rows}
-        found: list[tuple[int, str, str]] = []
+        found: list[tuple[int | None, str, str]] = []
         for number, errors in self.row_errors():
             values = said.get(number) or next((error.row.values() for error in errors if
                                                getattr(error, "row", None)), ())  # fmt: skip
@@ -194,6 +194,10 @@ class SiteResource(ModelResource):
             raise ValidationError({"external_id": f"{external_id} stands here twice"})
         self.seen.add(external_id)
 
+    def after_import(self, dataset: Any, result: Any, **kwargs: Any) -> None:
+        """Not import-export's own, which sets the sequence of ids: no file names those, and the
+        database role of the processes may not."""
+
     def import_field(
         self, field: Any, instance: Site, row: Any, is_m2m: bool = False, **kwargs: Any
     ) -> None:
@@ -222,3 +226,25 @@ class SiteResource(ModelResource):
             subject_ids=[site.pk],
             after={name: getattr(site, name) for name in self._meta.fields},
         )
+
+
+class LargeSiteResource(SiteResource):
+    """The same, for a file that is taken in the background: nobody is shown its rows side by side,
+    and `note` is told every now and then how many are done."""
+
+    NOTED_EVERY = 50
+
+    class Meta(SiteResource.Meta):
+        skip_html_diff = True
+
+    def __init__(self, actor: Actor, note: Callable[[int], None]) -> None:
+        super().__init__(actor)
+        self.note = note
+        self.done = 0
+
+    def import_row(self, row: Any, instance_loader: Any, **kwargs: Any) -> Any:
+        result = super().import_row(row, instance_loader, **kwargs)
+        self.done += 1
+        if self.done % self.NOTED_EVERY == 0:
+            self.note(self.done)
+        return result

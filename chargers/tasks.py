@@ -7,7 +7,7 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
-from chargers import anchors, inbox, inventory, load, pace, sql
+from chargers import anchors, inbox, inventory, load, pace, site_files, sql
 from chargers import dispatch as dispatching
 from chargers.doorbell import Bell
 from chargers.edrv.client import EdrvClient
@@ -65,6 +65,14 @@ def anchor_audit() -> None:
             anchors.anchor_due(now=timezone.now())
 
 
+@shared_task
+def take_site_files() -> None:
+    """Check and write large files of sites."""
+    site_file_bell.answer()
+    site_files.take_due(clock=timezone.now)
+
+
 sync_bell = Bell(sync_if_due)
 dispatch_bell = Bell(dispatch)
+site_file_bell = Bell(take_site_files)
 inbox_bell = Bell(apply_inbox, quiet_s=inbox.LINGER_S * 0.8)

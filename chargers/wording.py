@@ -6,36 +6,45 @@ from datetime import datetime, tzinfo
 
 from django.utils import timezone
 
-from chargers.electricity import Limit
+from chargers.electricity import Limit, Unit, plain_number
+from chargers.numerals import numeral
 
 GAP = "–"
 # How a formula begins.
 FORMULA_BEGINS = ("=", "+", "-", "@", "\t", "\r")
 
 
+def number_of(count: int, one: str, many: str = "") -> str:
+    """1 session, 12 sessions."""
+    return f"{numeral(count)} {one if count == 1 else many or f'{one}s'}"
+
+
 def limit_text(limit: Limit | None) -> str:
     """4,200 W, 16 A, pause (0); a gap for no limit."""
-    return GAP if limit is None else str(limit)
+    if limit is None or limit.is_pause:
+        return GAP if limit is None else str(limit)
+    unit = "W" if limit.unit is Unit.POWER else "A"
+    return f"{numeral(plain_number(limit.value))} {unit}"
 
 
 def watts_text(power_w: float | None) -> str:
     """4,200 W."""
-    return GAP if power_w is None else f"{power_w:,.0f} W"
+    return GAP if power_w is None else f"{numeral(power_w, ',.0f')} W"
 
 
 def kilowatts_text(power_w: float | None) -> str:
     """4.2 kW."""
-    return GAP if power_w is None else f"{power_w / 1000:,.1f} kW"
+    return GAP if power_w is None else f"{numeral(power_w / 1000, ',.1f')} kW"
 
 
 def amperes_text(current_a: float | None) -> str:
     """16.0 A."""
-    return GAP if current_a is None else f"{current_a:,.1f} A"
+    return GAP if current_a is None else f"{numeral(current_a, ',.1f')} A"
 
 
 def energy_text(energy_wh: float | None) -> str:
     """12.50 kWh."""
-    return GAP if energy_wh is None else f"{energy_wh / 1000:,.2f} kWh"
+    return GAP if energy_wh is None else f"{numeral(energy_wh / 1000, ',.2f')} kWh"
 
 
 def time_text(time: datetime | None, zone: tzinfo | None = None) -> str:

@@ -8,6 +8,8 @@ from datetime import datetime
 
 from chargers.electricity import Circuit, Limit, plain_number
 from chargers.models import Session
+from chargers.numerals import numeral
+from chargers.wording import amperes_text, limit_text, watts_text
 from dr_events import facts, planner, pools
 from dr_events.orders import Capacity, Car, Each, EventId, Order, Percent, SiteId
 from dr_events.planner import CapState, Plan, Planned
@@ -127,32 +129,32 @@ def _asked(order: Order, limit: Limit, car: Car) -> list[str]:
     match order.ask:
         case Percent(percent):
             before_w = next(p.before_w for p in car.parts if p.event_id == order.event_id)
-            drew = "nothing that was metered" if before_w is None else f"{before_w:,.0f} W"
-            asked_for = f"{percent:g} % of what it drew when it came in, {drew}"
-            held = f"{limit}{_conversion(limit, car.circuit)}"
+            drew = "nothing that was metered" if before_w is None else watts_text(before_w)
+            asked_for = f"{numeral(percent, 'g')} % of what it drew when it came in, {drew}"
+            held = f"{limit_text(limit)}{_conversion(limit, car.circuit)}"
             return [f"{_named(order)} asks for {asked_for}: {held}."]
         case Each(asked):
             said = [f"{_named(order)} asks for {asked}{_conversion(asked, car.circuit)}."]
             if limit != asked:
-                said.append(f"AC cannot be held below 6 A, so it is {limit}.")
+                said.append(f"AC cannot be held below 6 A, so it is {limit_text(limit)}.")
             return said
         case _:
-            return [f"{_named(order)} holds it to {limit}."]
+            return [f"{_named(order)} holds it to {limit_text(limit)}."]
 
 
 def _shared(
     label: str, order: Order | None, state: CapState, limit: Limit, circuit: Circuit
 ) -> list[str]:
     name = _named(order) if order else label[0].upper() + label[1:]
-    sessions = f"{state.cars:,} session{'s' if state.cars > 1 else ''}"
-    said = [f"{name} allows {state.cap_w:,.0f} W for {sessions} together."]
+    sessions = f"{numeral(state.cars)} session{'s' if state.cars > 1 else ''}"
+    said = [f"{name} allows {watts_text(state.cap_w)} for {sessions} together."]
     if state.free_w:
-        said.append(f"Those that cannot be held draw {state.free_w:,.0f} W of it.")
+        said.append(f"Those that cannot be held draw {watts_text(state.free_w)} of it.")
     if state.paused:
-        said.append(f"{state.paused:,} pause{'s' if state.paused == 1 else ''}.")
+        said.append(f"{numeral(state.paused)} pause{'s' if state.paused == 1 else ''}.")
     if limit.is_pause:
         return [*said, "It is one of them." if state.paused else "It is paused."]
-    return [*said, f"Its fair share is {limit}{_conversion(limit, circuit)}."]
+    return [*said, f"Its fair share is {limit_text(limit)}{_conversion(limit, circuit)}."]
 
 
 def _caps_of(
@@ -183,4 +185,6 @@ def _conversion(limit: Limit, circuit: Circuit) -> str:
         return ""
     volts = f"{plain_number(circuit.voltage_v)} V × {circuit.phases} phase"
     volts += "s" if circuit.phases > 1 else ""
-    return f": {circuit.amperes(limit):.1f} A at {volts}, {circuit.watts(limit):,.0f} W"
+    return (
+        f": {amperes_text(circuit.amperes(limit))} at {volts}, {watts_text(circuit.watts(limit))}"
+    )

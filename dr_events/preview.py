@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from chargers.electricity import Unit, plain_number
+from chargers.wording import watts_text
 from dr_events import declarations, facts, opt_outs, planner, pools, scope
 from dr_events.amounts import Amount, Kind
 from dr_events.declarations import Declaration
@@ -285,8 +286,8 @@ def _unreachable(
         if cap.over_w > 0:
             where = f"At site {cap.site}" if cap.site else "In this scope"
             detail = (
-                f"{where} sessions that cannot be held draw {cap.cannot_hold_w:,.0f} W, which is "
-                f"{cap.over_w:,.0f} W more than the cap of {cap.cap_w:,.0f} W."
+                f"{where} sessions that cannot be held draw {watts_text(cap.cannot_hold_w)}, which "
+                f"is {watts_text(cap.over_w)} more than the cap of {watts_text(cap.cap_w)}."
             )
             warnings.append({"code": "cap_unreachable", "detail": detail})
     return warnings
@@ -299,8 +300,8 @@ def relief_warnings(amount: Amount | None, reference_w: float | None) -> list[di
     if amount.value <= reference_w:
         return []
     detail = (
-        f"A relief of {amount.value:,.0f} W is asked for; the scope draws {reference_w:,.0f} W, "
-        f"{amount.value - reference_w:,.0f} W less."
+        f"A relief of {watts_text(amount.value)} is asked for; the scope draws "
+        f"{watts_text(reference_w)}, {watts_text(amount.value - reference_w)} less."
     )
     return [{"code": "relief_unreachable", "detail": detail}]
 

@@ -1,4 +1,4 @@
-"""Trying again what an event could not get done, because a person says so."""
+"""Trying again what could not get done by itself, because a person says so."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from chargers.audit import Actor
 from chargers.limits import TriedAgain
 from chargers.problems import Problem
 from chargers.tasks import dispatch_bell
-from dr_events import roster
+from dr_events import roster, troubles
 from dr_events.models import Event
 from dr_events.roster import Narrowing
 
@@ -34,6 +34,26 @@ def retry(event_id: UUID, narrowing: Narrowing, *, actor: Actor, now: datetime) 
         subject_ids=[event.pk] if session_ids else [],
         after={"narrowed_to": narrowing.as_query(), "sessions": len(session_ids),
                "sent_anew": done.sent_anew, "sent_at_once": done.hurried},
+    )  # fmt: skip
+    dispatch_bell.ring()
+    return done
+
+
+@transaction.atomic
+def lift_again(event_id: UUID | None, *, actor: Actor, now: datetime) -> TriedAgain:
+    """Try again now to lift every limit that this event left behind; with None, those of no event.
+    What is on the wire stays as it is."""
+    session_ids = troubles.stuck_ids(event_id, now=now)
+    done = limits.try_again(session_ids, now=now)
+    subject, subject_ids = ("event", [event_id]) if event_id else ("session", session_ids)
+    audit.record(
+        actor,
+        f"{subject}.lifted_again",
+        at=now,
+        subject=subject,
+        subject_ids=subject_ids if session_ids else [],
+        after={"sessions": len(session_ids), "sent_anew": done.sent_anew,
+               "sent_at_once": done.hurried},
     )  # fmt: skip
     dispatch_bell.ring()
     return done

@@ -8,6 +8,7 @@ from rest_framework import serializers
 
 from chargers.electricity import Unit
 from chargers.models import UNITS
+from chargers.numerals import numeral
 from dr_events.amounts import Kind
 from dr_events.fields import (
     Choice,
@@ -69,7 +70,7 @@ def _check_size(kind: Kind, unit: str, value: float) -> None:
     elif unit == Unit.CURRENT:
         most = MAX_LIMIT_A
     if value > most:
-        raise invalid("value", f"is more than any {whose} ({most:,})", code="too_large")
+        raise invalid("value", f"is more than any {whose} ({numeral(most)})", code="too_large")
 
 
 class Steps(serializers.ListField):

@@ -22,8 +22,7 @@ from django.views.decorators.http import require_safe
 from chargers import counters, inbox, inventory, pace
 from chargers.models import Command, Heartbeat
 from dr_events.reconciliation import OUTAGE_S, SWEPT
-
-MAX_OVERDUE_S = 60
+from dr_events.troubles import OVERDUE
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +61,7 @@ def ready(request: HttpRequest) -> HttpResponse:
 
 def run_checks(*, now: datetime) -> dict[str, Check]:
     """Every check by name. What needs the database is left out where that is away."""
-    checks = {"database": _database(), "redis": _redis()}
+    checks = {"database": _database(), "redis": redis_check()}
     if checks["database"].ok:
         for check in (_sweep, _oldest_due, _webhooks, _edrv):
             checks[check.__name__.strip("_")] = check(now)
@@ -78,7 +77,8 @@ def _database() -> Check:
     return Check(True, "answers")
 
 
-def _redis() -> Check:
+def redis_check() -> Check:
+    """Whether Redis answers."""
     try:
         counters.connection().ping()
     except redis.RedisError as error:
@@ -102,7 +102,7 @@ def _oldest_due(now: datetime) -> Check:
     oldest = due.values_list("next_attempt_at", flat=True).first()
     overdue_s = (now - oldest).total_seconds() if oldest else 0.0
     return Check(
-        overdue_s < MAX_OVERDUE_S,
+        overdue_s < OVERDUE.total_seconds(),
         "seconds the oldest due command has been waiting",
         essential=False,
         seconds=round(overdue_s, 1),

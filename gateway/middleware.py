@@ -8,13 +8,16 @@ from collections.abc import Callable
 import structlog
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.utils.cache import patch_vary_headers
 
+from chargers import numerals
 from chargers.problems import Problem
 from gateway import problems
 
 log = structlog.get_logger(__name__)
 
 API_DOCS = "/api/v1/docs/"
+ADMIN_PATH = "/admin/"
 
 Handler = Callable[[HttpRequest], HttpResponse]
 
@@ -35,6 +38,23 @@ class ContentPolicy:
         response = self._get_response(request)
         response.headers["Content-Security-Policy"] = _policy_for(request)
         response.headers["Permissions-Policy"] = NO_DEVICES
+        return response
+
+
+class Numerals:
+    """The admin writes numbers as the reader's language has them, as the browser says it
+    (Accept-Language). Whatever is for machines does not come this way."""
+
+    def __init__(self, get_response: Handler) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if not request.path.startswith(ADMIN_PATH):
+            return self._get_response(request)
+        language = numerals.language_for(request.headers.get("Accept-Language", ""))
+        with numerals.written_in(language):
+            response = self._get_response(request)
+        patch_vary_headers(response, ["Accept-Language"])
         return response
 
 

@@ -14,7 +14,7 @@ from django.apps import apps
 from django.contrib.auth.models import Group, Permission
 
 ROLES = OPERATOR, AUDITOR, ADMINISTRATOR = "operator", "auditor", "administrator"
-UNSEEN = ("sessionnews", "placeload", "eventload", "exportpiece")
+UNSEEN = ("sessionnews", "sitefile", "placeload", "eventload", "exportpiece")
 
 OPERATIONS = ("dr_events.operate_event",)
 REPORTS = ("dr_events.export_report",)

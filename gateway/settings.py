@@ -39,7 +39,6 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
-    "django.contrib.humanize",
     "django.contrib.postgres",
     "import_export",
     "axes",
@@ -72,6 +71,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "gateway.login.middleware.SessionLimits",
     "gateway.login.middleware.SecondFactor",
+    "gateway.middleware.Numerals",
     "django.contrib.messages.middleware.MessageMiddleware",
     "axes.middleware.AxesMiddleware",
 ]
@@ -325,6 +325,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 15.0,
         "options": {"expires": 15},
     },
+    "site-files": {
+        "task": "chargers.tasks.take_site_files",
+        "schedule": 15.0,
+        "options": {"expires": 15},
+    },
     "sync": {"task": "chargers.tasks.sync_if_due", "schedule": 10.0, "options": {"expires": 10}},
     "prune": {"task": "dr_events.tasks.prune", "schedule": 60.0, "options": {"expires": 60}},
     "watch": {"task": "dr_events.notices.tasks.watch", "schedule": 5.0, "options": {"expires": 10}},
@@ -354,6 +359,8 @@ EDRV_SYNC_INTERVAL_S = env.number("EDRV_SYNC_INTERVAL_S", 300, above=0)
 COMPLIANCE_TOLERANCE = env.number("COMPLIANCE_TOLERANCE", 0.05)
 COMPLIANCE_TOLERANCE_W = env.number("COMPLIANCE_TOLERANCE_W", 100)
 COMPLIANCE_PATIENCE_S = env.number("COMPLIANCE_PATIENCE_S", 120)
+# Clearing takes seconds, or a deadline and a second try.
+RESTORE_PATIENCE_S = env.number("RESTORE_PATIENCE_S", 120, above=0)
 
 # --- how long meter readings are kept that are no event's evidence -------------------------
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from chargers import claims, dispatch, inbox, sessions, settlement, sql
 from chargers.models import Session, WebhookDelivery
-from dr_events import facts, fanout, intake, judgement, pruning, reports, scope
+from dr_events import facts, fanout, intake, judgement, pruning, reports, scope, troubles
 from dr_events.models import Event
 from tests import large_fleet
 from tests.dr_events import story
@@ -102,6 +102,7 @@ STATEMENTS: dict[str, tuple[str, Any]] = {
     "events of sessions": (scope._PAIRS, [SOME]),
     "proof of restoring": (fanout._RESTORE, [SOME]),
     "events restored": (fanout._RESTORED_EVENTS, ()),
+    "limits left behind": (troubles._STUCK, {"stuck_before": NOW}),
     "old readings": (pruning._OLDEST, {"after": 0, "before": NOW, "batch": 100}),
     "pruning": (pruning._DELETE, {"readings": SOME, "margin": timedelta(hours=2)}),
 }

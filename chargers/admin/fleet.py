@@ -40,11 +40,12 @@ from chargers.admin.whereabouts import (
     sessions_table,
 )
 from chargers.models import ChargeStation, Connector, Session, Site
+from chargers.numerals import numeral
 from chargers.wording import GAP, amperes_text, watts_text, words
 
 
 def _volts(voltage_v: float | None) -> str:
-    return GAP if voltage_v is None else f"{voltage_v:g} V"
+    return GAP if voltage_v is None else f"{numeral(voltage_v, 'g')} V"
 
 
 def _exempt_text(thing: Any) -> str:

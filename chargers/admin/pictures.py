@@ -10,7 +10,7 @@ from typing import Any
 from django.conf import settings
 
 from chargers.models import Attempt, Command, MeterReading, Session
-from chargers.wording import words
+from chargers.wording import limit_text, words
 
 MOST_SHOWN = timedelta(hours=3)
 SHOWN_WITHOUT_COMMANDS = timedelta(hours=1)
@@ -99,7 +99,7 @@ def _marks(session: Session, begins: datetime) -> list[dict[str, Any]]:
 def _marks_of(attempt: Attempt) -> list[dict[str, Any]]:
     command, marks = attempt.command, []
     if attempt.sent_at and attempt.verb in ("set", "clear"):
-        what = f"set {command.limit}" if command.limit else "clear"
+        what = f"set {limit_text(command.limit)}" if command.limit else "clear"
         marks.append({"at": attempt.sent_at.timestamp(), "text": what, "kind": "pending"})
     answered_at = attempt.station_at or attempt.answered_at
     if command.accepted_at and attempt.number == command.attempts:

@@ -15,13 +15,14 @@ from unfold.contrib.filters.admin import FieldTextFilter, RadioFilter
 from chargers.admin.pages import BigTableAdmin, PeriodFilter, ReadOnlyAdmin
 from chargers.admin.parts import anchor, column, lines, moment_column, pretty_json, value_column
 from chargers.models import AuditEntry, Heartbeat
+from chargers.numerals import numeral
 from chargers.wording import GAP, words
 
 MOST_SUBJECTS_SHOWN = 50
 
 
 def _age(beat: Heartbeat) -> str:
-    return f"{(timezone.now() - beat.at).total_seconds():,.0f} s ago"
+    return f"{numeral((timezone.now() - beat.at).total_seconds(), ',.0f')} s ago"
 
 
 @admin.register(Heartbeat)
@@ -69,13 +70,13 @@ def _subject_link(subject: str, subject_id: str) -> str:
 def _subject(entry: AuditEntry) -> str:
     if len(entry.subject_ids) == 1:
         return _subject_link(entry.subject, entry.subject_ids[0])
-    return f"{len(entry.subject_ids):,} {entry.subject}s"
+    return f"{numeral(len(entry.subject_ids))} {entry.subject}s"
 
 
 def _subjects(entry: AuditEntry) -> str:
     shown = [_subject_link(entry.subject, found) for found in entry.subject_ids]
     more = len(shown) - MOST_SUBJECTS_SHOWN
-    rest = [f"and {more:,} more"] if more > 0 else []
+    rest = [f"and {numeral(more)} more"] if more > 0 else []
     return lines([*shown[:MOST_SUBJECTS_SHOWN], *rest])
 
 

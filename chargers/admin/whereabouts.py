@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 
 from chargers.admin.parts import anchor, change_url, link, list_url, moment_at
 from chargers.models import ChargeStation, Session, Site
+from chargers.numerals import numeral
 from chargers.wording import GAP, kilowatts_text, limit_text, watts_text
 
 MOST_SESSIONS = 25
@@ -66,8 +67,8 @@ def charging_figures(sessions: QuerySet[Session]) -> list[tuple[str, str]]:
     """Cars and kW of those that are charging."""
     sums = sessions.aggregate(cars=Count("pk"), metered=Count("power_w"), power_w=Sum("power_w"))
     unmetered = sums["cars"] - sums["metered"]
-    told = [("charging", f"{sums['cars']:,}"), ("draw", kilowatts_text(sums["power_w"]))]
-    return [*told, ("not metered", f"{unmetered:,}")] if unmetered else told
+    told = [("charging", f"{numeral(sums['cars'])}"), ("draw", kilowatts_text(sums["power_w"]))]
+    return [*told, ("not metered", f"{numeral(unmetered)}")] if unmetered else told
 
 
 def sessions_table(sessions: QuerySet[Session], address: str) -> dict[str, Any]:

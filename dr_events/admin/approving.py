@@ -3,6 +3,7 @@ would do now, and gives the order or refuses it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin, messages
@@ -15,6 +16,7 @@ from django.views.decorators.http import require_POST
 from rest_framework.serializers import ValidationError
 from unfold.contrib.filters.admin import ChoicesCheckboxFilter
 
+from chargers import numerals
 from chargers.admin.pages import BigTableAdmin
 from chargers.admin.parts import (
     actor_of,
@@ -44,11 +46,17 @@ def must_propose(request: HttpRequest, seen: Preview) -> bool:
 
 
 def proposed(
-    request: HttpRequest, data: dict[str, Any], summary: str, event: Event | None = None
+    request: HttpRequest,
+    data: dict[str, Any],
+    summary: Callable[[], str],
+    event: Event | None = None,
 ) -> HttpResponse:
-    """Put it before a second person, and say so."""
+    """Put it before a second person, and say so. The summary is kept, for readers of any
+    language."""
+    with numerals.written_in(numerals.PLAIN):
+        summed_up = summary()
     made = proposals.propose(
-        data, summary=summary, event=event, actor=actor_of(request), now=timezone.now()
+        data, summary=summed_up, event=event, actor=actor_of(request), now=timezone.now()
     )
     messages.warning(
         request, "Nothing is ordered yet: it is proposed, and waits for a second person."

@@ -25,6 +25,7 @@ from chargers.admin.parts import (
     value_column,
     yes_no_column,
 )
+from chargers.numerals import numeral
 from dr_events import figures
 from dr_events.admin.forms import KIND_WORDS
 from dr_events.admin.leaving import OptOuts
@@ -70,7 +71,7 @@ def _scope(event: Event) -> str:
 def _trouble(event: Any) -> str:
     counts: Counts = event.counts
     trouble = counts.failed + counts.unreachable
-    return label(f"{trouble:,}", "danger") if trouble else "0"
+    return label(f"{numeral(trouble)}", "danger") if trouble else "0"
 
 
 def _name(event: Event) -> str:

@@ -29,6 +29,7 @@ from chargers.admin.parts import (
     state_column,
     value_column,
 )
+from chargers.numerals import numeral
 from chargers.problems import Problem
 from chargers.wording import GAP, clock_text, time_text
 from dr_events import downloads, exports
@@ -46,7 +47,7 @@ COLOURS = {"waiting": "", "running": "info", "ready": "success", "failed": "dang
 
 def _progress(export: Export) -> str:
     is_running = export.state == Export.State.RUNNING
-    return f"{exports.done_of(export):,}" if is_running else GAP
+    return f"{numeral(exports.done_of(export))}" if is_running else GAP
 
 
 def _file(export: Any) -> str:
@@ -85,7 +86,7 @@ def told_of(export: Any, *, now: datetime) -> dict[str, Any]:
 
 
 def _size(size_bytes: int | None) -> str:
-    return GAP if size_bytes is None else f"{size_bytes / 1e6:,.1f} MB"
+    return GAP if size_bytes is None else f"{numeral(size_bytes / 1e6, ',.1f')} MB"
 
 
 @admin.register(Export)

@@ -11,6 +11,7 @@ from typing import Any
 import isodate
 from django import forms
 from django.utils import timezone
+from django.utils.functional import lazy
 from unfold.widgets import (
     INPUT_CLASSES,
     UnfoldAdminDecimalFieldWidget,
@@ -23,6 +24,7 @@ from unfold.widgets import (
 )
 
 from chargers.electricity import Unit, plain_number
+from chargers.wording import watts_text
 from dr_events.admin.form_rows import duration_of, minutes_of
 from dr_events.amounts import Kind
 from dr_events.models import Event
@@ -36,11 +38,19 @@ KINDS = [
     (Kind.RELIEF, "so much less than at the start, all together"),
 ]
 KIND_WORDS = {str(kind): text for kind, text in KINDS}
+
+
+def _per_session_help() -> str:
+    one, three = watts_text(230 * 16), watts_text(230 * 16 * 3)
+    return f"0 pauses charging. At 230 V, 16 A is {one} on one phase, {three} on three."
+
+
 # What the value is of, and what it does; for one or several kinds.
 KIND_HELPS = [
     (
         Kind.PER_SESSION.value,
-        "0 pauses charging. At 230 V, 16 A is 3,680 W on one phase, 11,040 W on three.",
+        # Each time anew: numbers are the reader's.
+        lazy(_per_session_help, str)(),
     ),
     (
         Kind.PERCENT.value,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from chargers.wording import kilowatts_text, limit_text, time_text
+from chargers.wording import kilowatts_text, limit_text, number_of, time_text
 from dr_events.admin.consequences import Amendment
-from dr_events.admin.words import number_of, order_text, scope_text
+from dr_events.admin.words import order_text, scope_text
 from dr_events.amounts import Amount, Kind
 from dr_events.declarations import Declaration
 from dr_events.preview import Preview

@@ -86,8 +86,11 @@ class Orders(Operations):
             seen = preview.preview(data, now=now)
             if must_propose(request, seen):
                 declared = declarations.read_new(data, now=now)
-                summary = f"{declared.name}: {declaration_headline(seen, declared, now=now)}"
-                return proposed(request, data, summary)
+                return proposed(
+                    request,
+                    data,
+                    lambda: f"{declared.name}: {declaration_headline(seen, declared, now=now)}",
+                )
         done_by = actor_of(request)
         made = intake.declare(data, actor=done_by, now=now, idempotency_key=key)
         done = "is declared" if made.created else "had been declared already"
@@ -155,7 +158,9 @@ class Orders(Operations):
         if settings.APPROVAL_ROLES:
             found = consequences.of_amending(event.pk, data, actor=actor_of(request), now=now)
             if must_propose(request, found.seen):
-                return proposed(request, data, f"{event}: {amendment_headline(found)}", event)
+                return proposed(
+                    request, data, lambda: f"{event}: {amendment_headline(found)}", event
+                )
         return self._amend(request, event, data, now)
 
     def _amend(

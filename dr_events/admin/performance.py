@@ -11,8 +11,9 @@ from chargers import sql
 from chargers.admin.fleet import ChargeStationAdmin
 from chargers.admin.parts import anchor, change_url, list_url, moment
 from chargers.models import ChargeStation, Site
-from chargers.wording import GAP, kilowatts_text
-from dr_events.admin.words import number_of, target_text
+from chargers.numerals import numeral
+from chargers.wording import GAP, kilowatts_text, number_of
+from dr_events.admin.words import target_text
 from dr_events.models import Event, OptOut, Participation
 
 MOST_EVENTS = 20
@@ -51,11 +52,11 @@ def _row(row: dict[str, Any]) -> list[Any]:
     return [
         anchor(change_url(event), event.name),
         moment(row["starts_at"]),
-        f"{row['sessions']:,}",
-        f"{row['accepted']:,}",
-        f"{row['complied']:,}",
-        f"{row['failed']:,}",
-        GAP if half_s is None else f"{half_s:,.0f} s",
+        f"{numeral(row['sessions'])}",
+        f"{numeral(row['accepted'])}",
+        f"{numeral(row['complied'])}",
+        f"{numeral(row['failed'])}",
+        GAP if half_s is None else f"{numeral(half_s, ',.0f')} s",
         kilowatts_text(row["before_w"]),
     ]
 

@@ -15,9 +15,8 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, reverse
 
 from chargers.models import ChargeStation, Session, Site
-from chargers.wording import kilowatts_text
+from chargers.wording import kilowatts_text, number_of
 from dr_events.admin.operations import Operations
-from dr_events.admin.words import number_of
 from dr_events.models import EventTarget
 
 Type = EventTarget.Type

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_POST
 from rest_framework.serializers import ValidationError
 
 from chargers.admin.parts import actor_of
+from chargers.numerals import numeral
 from chargers.problems import Problem
 from chargers.wording import clock_text, kilowatts_text
 from dr_events import declarations, preview
@@ -101,8 +102,8 @@ def _told(seen: Preview, sentences: list[str]) -> dict[str, Any]:
         "sentences": sentences,
         "warnings": [warning["detail"] for warning in seen.warnings],
         "sums": [
-            ("sessions", f"{len(seen.lines):,}"),
-            ("to be held", f"{seen.to_limit:,}"),
+            ("sessions", numeral(len(seen.lines))),
+            ("to be held", numeral(sum(not line.cannot for line in seen.lines))),
             ("draw now", kilowatts_text(seen.metered_w)),
             ("expected", kilowatts_text(expected_w)),
             ("relief", kilowatts_text(seen.expected_relief_w)),

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Protocol
 
 from chargers.electricity import Limit
+from chargers.numerals import numeral
 from chargers.wording import words
 
 
@@ -60,7 +61,11 @@ def reason_text(row: Standing, *, now: datetime) -> str:
 def _said(row: Standing) -> str:
     if row.reason:
         said = REASONS.get(row.reason, f"{words(row.reason).capitalize()}.")
-        tries = f" Tried {row.attempts:,} times." if row.state == "failed" and row.attempts else ""
+        tries = (
+            f" Tried {numeral(row.attempts)} times."
+            if row.state == "failed" and row.attempts
+            else ""
+        )
         return f"{said}{tries}"
     match row.state:
         case "pending":
@@ -78,4 +83,4 @@ def _next(row: Standing, now: datetime) -> str:
     if row.next_attempt_at is None or row.state not in ("unreachable", "pending"):
         return ""
     left_s = (row.next_attempt_at - now).total_seconds()
-    return f"Next try in {left_s:,.0f} s." if left_s >= 1 else "Next try now."
+    return f"Next try in {numeral(left_s, ',.0f')} s." if left_s >= 1 else "Next try now."

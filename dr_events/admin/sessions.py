@@ -20,10 +20,11 @@ from chargers.admin.parts import anchor, link, list_url, moment
 from chargers.admin.pictures import picture_of
 from chargers.admin.sessions import LATEST, SessionAdmin
 from chargers.models import Session
-from chargers.wording import clock_text, limit_text, time_text, watts_text, words
+from chargers.numerals import numeral
+from chargers.wording import clock_text, limit_text, number_of, time_text, watts_text, words
 from dr_events import explanation, roster
+from dr_events.admin import lifting
 from dr_events.admin.reasons import reason_text
-from dr_events.admin.words import number_of
 from dr_events.explanation import Explanation
 from dr_events.models import Event, Participation
 
@@ -89,7 +90,7 @@ def _event_link(event_id: UUID, names: dict[UUID, str]) -> str:
 def _caps(explained: Explanation) -> list[str]:
     return [
         f"{name}: {watts_text(state.cap_w)} for {number_of(state.cars, 'session')}, of which "
-        f"{state.paused:,} paused; {watts_text(state.allowed_w)} shared out, "
+        f"{numeral(state.paused)} paused; {watts_text(state.allowed_w)} shared out, "
         f"{watts_text(state.free_w)} drawn by who cannot be held"
         for name, state in explained.caps
     ]
@@ -122,9 +123,20 @@ class SessionInEventsAdmin(SessionAdmin):
     change_form_outer_before_template = "admin/dr_events/session/before.html"
 
     def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(self.live_view)
-        live = path("<int:session_id>/live/", view, name="chargers_session_live")
-        return [live, *super().get_urls()]
+        live = self.admin_site.admin_view(self.live_view)
+        lift = self.admin_site.admin_view(self.lift_again_view)
+        return [
+            path("<int:session_id>/live/", live, name="chargers_session_live"),
+            path("lift-again/", lift, name="chargers_session_lift_again"),
+            *super().get_urls(),
+        ]
+
+    def lift_again_view(self, request: HttpRequest) -> HttpResponse:
+        """Try again to lift the limits that an event left behind, or that are of no event."""
+        if not request.user.has_perm(OPERATE):
+            raise PermissionDenied
+        everywhere = {**self.admin_site.each_context(request), "opts": self.opts}
+        return lifting.view(request, everywhere)
 
     def live_view(self, request: HttpRequest, session_id: int) -> HttpResponse:
         """What changes on its page, alone."""

@@ -10,10 +10,10 @@ from django.urls import reverse
 
 from chargers.admin.parts import label, link, list_url, moment
 from chargers.models import AuditEntry, Heartbeat
-from chargers.wording import GAP, clock_text, kilowatts_text, time_text, words
+from chargers.numerals import numeral
+from chargers.wording import GAP, clock_text, kilowatts_text, number_of, time_text, words
 from dr_events import figures, preview, reports, timeline
 from dr_events.admin.words import (
-    number_of,
     order_text,
     random_start_text,
     remaining_text,
@@ -89,7 +89,7 @@ def figures_of(event: Event, *, now: datetime) -> dict[str, Any]:
 
 
 def _seconds_texts(took_s: dict[str, float | None]) -> dict[str, str]:
-    return {name: GAP if s is None else f"{s:,.1f} s" for name, s in took_s.items()}
+    return {name: GAP if s is None else f"{numeral(s, ',.1f')} s" for name, s in took_s.items()}
 
 
 def _stalled_s(now: datetime) -> float | None:
@@ -159,7 +159,7 @@ def reference_text(event: Event) -> str:
     if event.reference_w is None:
         return ""
     unmetered = event.reference_unmetered or 0
-    rest = f", {unmetered:,} of them not metered" if unmetered else ""
+    rest = f", {numeral(unmetered)} of them not metered" if unmetered else ""
     sessions = number_of(event.reference_sessions or 0, "session")
     return f"{kilowatts_text(event.reference_w)} of {sessions}{rest}"
 

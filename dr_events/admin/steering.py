@@ -17,13 +17,13 @@ from rest_framework.serializers import ValidationError
 from chargers.admin.parts import actor_of, change_url
 from chargers.limits import TriedAgain
 from chargers.problems import Problem
-from chargers.wording import time_text
+from chargers.wording import number_of, time_text
 from dr_events import intake, retrying, roster
 from dr_events.admin import consequences
 from dr_events.admin.approving import must_propose, proposed
 from dr_events.admin.headlines import amendment_headline
 from dr_events.admin.operations import Operations, refused
-from dr_events.admin.words import duration_text, number_of
+from dr_events.admin.words import duration_text
 from dr_events.models import Event
 from dr_events.roster import Narrowing
 
@@ -105,7 +105,9 @@ class Steering(Operations):
             if settings.APPROVAL_ROLES:
                 found = consequences.of_amending(event.pk, data, actor=actor, now=now)
                 if must_propose(request, found.seen):
-                    return proposed(request, data, f"{event}: {amendment_headline(found)}", event)
+                    return proposed(
+                        request, data, lambda: f"{event}: {amendment_headline(found)}", event
+                    )
             intake.amend(event.pk, data, actor=actor, now=now)
         except Problem as problem:
             return refused(request, event, problem.detail)

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from chargers.electricity import BelowMinimum, Limit
-from chargers.wording import GAP, kilowatts_text, limit_text, time_text, words
+from chargers.numerals import numeral
+from chargers.wording import GAP, kilowatts_text, limit_text, number_of, time_text, words
 from dr_events.admin.consequences import Leaving, Release, Returning
 from dr_events.amounts import Amount, Kind
 from dr_events.figures import Counts
@@ -27,11 +28,6 @@ WHY_NOT = {
     "site_capacity": "the capacity of its site holds it lower already",
     "outranked": "another event of higher priority, or with a lower limit, decides",
 }
-
-
-def number_of(count: int, one: str, many: str = "") -> str:
-    """1 session, 12 sessions."""
-    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
 
 
 def duration_text(duration: timedelta) -> str:
@@ -92,8 +88,8 @@ SHORT_OF_KIND = {
 def amount_text(amount: Amount) -> str:
     """4,200 W, 16 A, 40 %."""
     if amount.kind is Kind.PERCENT:
-        return f"{amount.value:g} %"
-    return str(amount.limit) if amount.value else "0 W"
+        return f"{numeral(amount.value, 'g')} %"
+    return limit_text(amount.limit) if amount.value else "0 W"
 
 
 def order_text(amount: Amount) -> str:
@@ -146,7 +142,7 @@ def restore_text(rate_w_per_min: float | None, random_share: float = 0.0) -> str
     if rate_w_per_min is None:
         return "at once"
     by_chance = f", by chance up to {random_share:.0%} slower" if random_share else ""
-    return f"as a slope of at most {rate_w_per_min / 1000:,.4g} kW a minute{by_chance}"
+    return f"as a slope of at most {numeral(rate_w_per_min / 1000, ',.4g')} kW a minute{by_chance}"
 
 
 def slope_text(event: Event) -> str:
@@ -169,8 +165,8 @@ def progress_text(counts: Counts) -> str:
     if not counts.targeted:
         return GAP
     stayed = counts.targeted - counts.ended
-    ended = f", {counts.ended:,} ended" if counts.ended else ""
-    return f"{counts.confirmed:,} of {stayed:,}{ended}"
+    ended = f", {numeral(counts.ended)} ended" if counts.ended else ""
+    return f"{numeral(counts.confirmed)} of {numeral(stayed)}{ended}"
 
 
 def below_minimum_text(choice: str) -> str:
@@ -218,8 +214,8 @@ def _bent_texts(held: Sequence[Line], amount: Amount) -> list[str]:
         return []
     bent = Counter(line.plan.limit for line in held if line.plan.limit != amount.limit)
     return [
-        f"For {count:,} of these sessions that is less than 6 A, the least AC can be held to: "
-        f"{_bent_to(other)}."
+        f"For {numeral(count)} of these sessions that is less than 6 A, the least AC can be held "
+        f"to: {_bent_to(other)}."
         for other, count in bent.items()
     ]
 
@@ -323,8 +319,8 @@ def _budget_texts(leaving: Leaving) -> list[str]:
     if leaving.event.test:
         return ["It is a drill: this takes nothing from the opt-outs of the year."]
     used, allowed = leaving.budget.used, leaving.budget.allowed
-    of_all = "" if allowed is None else f" of {allowed:,}"
-    return [f"It is opt-out {used:,}{of_all} of this year for {leaving.opt_out.budget_of}."]
+    of_all = "" if allowed is None else f" of {numeral(allowed)}"
+    return [f"It is opt-out {numeral(used)}{of_all} of this year for {leaving.opt_out.budget_of}."]
 
 
 def returning_effects(returning: Returning, opted: OptOut) -> list[str]:

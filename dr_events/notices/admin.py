@@ -38,6 +38,7 @@ from chargers.admin.parts import (
     state_column,
     value_column,
 )
+from chargers.numerals import numeral
 from chargers.problems import Problem
 from chargers.wording import GAP, words
 from dr_events.notices import contents, subscribing
@@ -340,7 +341,11 @@ class TroubleAdmin(ReadOnlyAdmin):
 
     list_display = (
         "subject",
-        column("figure_text", "concerns", lambda one: f"{one.figure:,}" if one.figure else "over"),
+        column(
+            "figure_text",
+            "concerns",
+            lambda one: f"{numeral(one.figure)}" if one.figure else "over",
+        ),
         moment_column("since"),
         link_column("event"),
         moment_column("told_at", "last told"),

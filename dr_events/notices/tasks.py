@@ -9,13 +9,13 @@ from celery import shared_task
 from django.utils import timezone
 
 from chargers.doorbell import Bell
-from dr_events.notices import sending, troubles
+from dr_events.notices import sending, watching
 
 
 @shared_task
 def watch() -> None:
     """Beat's tick: look for trouble, and for deliveries whose time has come."""
-    troubles.watch(now=timezone.now())
+    watching.watch(now=timezone.now())
     if sending.is_any_due(now=timezone.now()):
         deliver_bell.ring()
 

@@ -13,9 +13,18 @@ from chargers import pace
 from chargers.edrv.errors import ProviderFailed
 from chargers.inventory import SYNCED
 from chargers.models import Heartbeat, Session
+from dr_events import troubles
 from dr_events.reconciliation import SWEPT
-from tests.admin.support import make_event, make_participation, page_of, text_of
-from tests.fleet import later, make_connector, make_session, make_station
+from dr_events.troubles import What
+from tests.admin.support import (
+    make_capacity,
+    make_command,
+    make_event,
+    make_participation,
+    page_of,
+    text_of,
+)
+from tests.fleet import later, make_connector, make_session, make_site, make_station
 
 
 def overview_of(client: Client) -> str:
@@ -42,12 +51,12 @@ def test_an_outage_of_edrv_is_one_trouble_and_not_one_a_session(operator: Client
     for _ in range(3):
         make_participation(event, state="unreachable", reason="provider_failed")
     make_participation(event, state="failed", reason="rejected_by_station")
-    pace.note_trouble(ProviderFailed("no", 502), jitter=0, now=later(0))
+    pace.note_trouble(ProviderFailed("no", 502), jitter=0, now=later(-60))
 
     said = overview_of(operator)
 
     assert "waiting for eDRV 3 failed or unreachable 1" in said
-    assert said.count("provider_failed") == 1
+    assert said.count("eDRV does not do its work") == 1
 
 
 def test_the_fleet_is_summed_and_a_missing_reading_is_no_zero(operator: Client) -> None:
@@ -66,7 +75,7 @@ def test_a_gateway_that_cannot_do_its_work_says_so(operator: Client) -> None:
 
     said = overview_of(operator)
 
-    assert "sweep: seconds since the last sweep (60 s)" in said
+    assert "The gateway plans nothing: its sweep does not run for 1 min" in said
     assert "can do its work" not in said
 
 
@@ -75,7 +84,7 @@ def test_a_gateway_without_a_key_to_edrv_does_not_call_itself_well(
 ) -> None:
     settings.EDRV_API_KEY = ""
 
-    assert "edrv: no EDRV_API_KEY is set" in overview_of(operator)
+    assert "No EDRV_API_KEY is set" in overview_of(operator)
 
 
 def test_a_gateway_that_is_well_says_so(operator: Client, settings: Any) -> None:
@@ -129,3 +138,20 @@ def test_the_overview_fetches_itself_anew(operator: Client) -> None:
 
     assert 'id="overview" data-live hx-get="/admin/overview/"' in page
     assert 'hx-trigger="every 2s, refresh"' in page
+
+
+def test_what_is_wrong_is_said_in_the_words_of_the_notices(operator: Client) -> None:
+    event = make_event(name="Feeder F12 overload")
+    make_participation(event, state="failed", reason="rejected_by_station")
+    make_participation(event, state="confirmed", reason="non_responsive")
+    make_participation(event, released_at=later(-600), was_limited=True)
+    make_capacity(make_site(name="Depot"), valid_until=later(-600))
+    make_command(next_attempt_at=later(-600))
+
+    said = overview_of(operator)
+
+    found = troubles.present(now=timezone.now())
+    assert {one.what for one in found} == set(What) - {What.EDRV, What.SWEEP}
+    for one in found:
+        assert one.subject in said
+    assert "The capacity feed of 1 site is silent (Depot: safe values hold) for 10 min" in said

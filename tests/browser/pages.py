@@ -27,4 +27,6 @@ PAGES: dict[str, Address] = {
     ),
     "events": lambda scene: reverse("admin:dr_events_event_changelist"),
     "import": lambda scene: reverse("admin:chargers_site_import"),
+    "file": lambda scene: reverse("admin:chargers_site_file", args=[scene.file.pk]),
+    "lift": lambda scene: reverse("admin:chargers_session_lift_again"),
 }

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib.auth.models import Group, User
+from django.core.cache import cache
 from django.utils import timezone
 
 from chargers import load
@@ -26,6 +27,7 @@ from chargers.models import (
     PlaceLoad,
     Session,
     Site,
+    SiteFile,
     WebhookDelivery,
 )
 from dr_events import curve
@@ -67,6 +69,7 @@ class Scene:
     rejected: Session
     site: Site
     station: ChargeStation
+    file: SiteFile
 
 
 class Painter:
@@ -101,9 +104,10 @@ class Painter:
         )  # fmt: skip
         scheduled = self.event_scheduled()
         site = on_feeder[0].chargestation.site
-        return Scene(
-            event, scheduled, over, on_feeder[0], rejected, site, on_feeder[0].chargestation
-        )
+        self.left_behind(sessions[-1])
+        station = on_feeder[0].chargestation
+        file = self.large_file()
+        return Scene(event, scheduled, over, on_feeder[0], rejected, site, station, file)
 
     def people(self) -> None:
         for role in ROLES:
@@ -199,6 +203,7 @@ class Painter:
             confirmed_unit="power" if held else None, confirmed_value=LIMIT_W if held else None,
             accepted_at=accepted_at if held else None, complied_at=complied_at,
             attempts=4 if state == "failed" else 1, next_attempt_at=next_at,
+            over_limit_since=self.ago(minutes=9) if reason == "non_responsive" else None,
             first_sent_at=event.starts_at + timedelta(seconds=1),
             released_at=self.now if state == "ended" else None,
         )  # fmt: skip
@@ -245,6 +250,23 @@ class Painter:
                 outcome="rejected_by_station" if became == "rejected" else "requested",
             )  # fmt: skip
         return command
+
+    def left_behind(self, session: Session) -> None:
+        """Its site's capacity held it; its station has been refusing the clear since."""
+        Session.objects.filter(pk=session.pk).update(may_be_limited=True, generation=1)
+        Command.objects.create(
+            session=session, generation=1, kind="clear", state="due",
+            created_at=self.ago(minutes=4), reason="rejected_by_station",
+            next_attempt_at=self.now + timedelta(seconds=40),
+        )  # fmt: skip
+
+    def large_file(self) -> SiteFile:
+        """Being checked, half-way."""
+        file = SiteFile.objects.create(
+            name="grid.csv", content=b"", rows=4_800, sent_by="user:operator", sent_at=self.now
+        )
+        cache.set(f"site-file:{file.pk}", 2_350)
+        return file
 
     def event_scheduled(self) -> Event:
         starts_at = self.now + timedelta(minutes=50)

@@ -120,6 +120,28 @@ def keeps_what_is_typed(page: Page, wanted: str) -> None:
     expect(page.locator("#sessions tbody tr")).to_have_count(1)
 
 
+def test_a_large_file_of_sites_is_watched_to_its_end(page: Page, gateway: Gateway) -> None:
+    lines = [f"new_{number},South,Quay,F{number % 40}" for number in range(1100)]
+    content = "\n".join(["external_id,grid_zone,substation,feeder", *lines]).encode()
+    log_in(page, gateway.url, "operator")
+    page.goto(f"{gateway.url}/admin/chargers/site/import/")
+    file = {"name": "grid.csv", "mimeType": "text/csv", "buffer": content}
+    page.set_input_files("input[type=file]", files=[file])
+    page.click("#content form [type=submit]")
+
+    expect(page.locator("progress")).to_have_js_property("max", 1100)
+    moved = "() => document.querySelector('progress')?.position > 0"
+    page.wait_for_function(moved, timeout=SOON)
+    told = page.locator("#site-file")
+    expect(told).to_contain_text("1,100 are new", timeout=SOON)
+    page.click("button:has-text('Write it')")
+    page.wait_for_function(moved, timeout=SOON)
+    expect(told).to_contain_text("1,100 were new", timeout=SOON)
+
+    [found] = gateway.rows("SELECT count(*) FROM chargers_site WHERE substation = 'Quay'")
+    assert found["count"] == 1100
+
+
 def test_an_auditor_reads_everything_and_changes_nothing(page: Page, gateway: Gateway) -> None:
     event = gateway.declare(targets=[{"type": "feeder", "value": "F21"}], duration="PT1H")
     gateway.wait_until_answered(event["id"])

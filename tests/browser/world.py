@@ -28,24 +28,28 @@ DESK = {"width": 1366, "height": 768}
 PHONE = {"width": 390, "height": 844}
 
 
-def place_sites(gateway: Gateway) -> None:
-    """eDRV knows no feeders: each site gets its place by CSV, as a utility does it."""
+IMPORT_PLACES = """
+from django.core.management import call_command
+call_command("import", "chargers.resources.SiteResource", os.environ["GRID_CSV"],
+             interactive=False, verbosity=0)
+"""
+
+
+def furnish(gateway: Gateway) -> None:
+    """eDRV knows no feeders: each site gets its place by CSV, as a utility does it. And a user in
+    each role, named after it, all with PASSWORD. In one command, since each takes seconds to begin.
+    """
+    # Not before Django is set up, which `screenshots` has done later than others.
+    from gateway.demo.world import CREATE_USERS
+
     path = gateway.data_dir / "grid.csv"
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["external_id", "grid_zone", "substation", "feeder"])
         for number, site in enumerate(gateway.client.all("sites/")):
             writer.writerow([site["external_id"], *PLACES[number % len(PLACES)]])
-    gateway.command("import", "chargers.resources.SiteResource", str(path), "--no-input")
-
-
-def create_users(gateway: Gateway) -> None:
-    """One in each role, named after it, all with PASSWORD."""
-    # Not before Django is set up, which `screenshots` has done later than others.
-    from gateway.demo.world import CREATE_USERS
-
-    gateway.env["DEMO_PASSWORD"] = PASSWORD
-    gateway.command("shell", "-v", "0", "-c", CREATE_USERS)
+    gateway.env.update(DEMO_PASSWORD=PASSWORD, GRID_CSV=str(path))
+    gateway.command("shell", "-v", "0", "-c", CREATE_USERS + IMPORT_PLACES)
 
 
 @contextmanager
@@ -54,8 +58,7 @@ def world(data_dir: Path, *flags: str, **env: str) -> Iterator[tuple[Gateway, Si
     from tests.gateway_process import Gateway
 
     with Simulation(*flags) as edrv, Gateway(edrv, data_dir, **env) as gateway:
-        place_sites(gateway)
-        create_users(gateway)
+        furnish(gateway)
         yield gateway, edrv
 
 

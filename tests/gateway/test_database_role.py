@@ -3,11 +3,14 @@
 import io
 
 import pytest
+import tablib
 from django.core.management import call_command
 from django.db import ProgrammingError, connection, transaction
 
 from chargers import audit
-from chargers.models import AuditEntry, MeterReading, WebhookDelivery
+from chargers.audit import Actor
+from chargers.models import AuditEntry, MeterReading, Site, WebhookDelivery
+from chargers.resources import SiteResource
 from dr_events import exports, intake
 from dr_events.models import Event
 from gateway import database_role, metrics
@@ -73,6 +76,15 @@ def test_nothing_comes_of_giving_itself_more(as_the_role):
 
     with pytest.raises(ProgrammingError, match="permission denied"), transaction.atomic():
         AuditEntry.objects.update(actor="somebody")
+
+
+def test_new_sites_can_be_imported_as_the_role(as_the_role):
+    dataset = tablib.Dataset(["loc_9", "F12"], headers=["external_id", "feeder"])
+
+    result = SiteResource(actor=Actor("user:anyone")).import_data(dataset)
+
+    assert result.problems() == []
+    assert Site.objects.filter(external_id="loc_9", feeder="F12").exists()
 
 
 def test_all_of_an_event_can_be_done_as_the_role(as_the_role):

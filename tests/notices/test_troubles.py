@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import timedelta
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -15,10 +16,11 @@ from django.test.utils import CaptureQueriesContext
 from chargers import pace
 from chargers.edrv.errors import ProviderFailed
 from chargers.models import Heartbeat
-from dr_events.notices import troubles
+from dr_events import troubles
+from dr_events.notices import watching
 from dr_events.notices.models import Kind, Notice, Subscription, Trouble
-from dr_events.notices.troubles import Found
 from dr_events.reconciliation import SWEPT
+from dr_events.troubles import Found
 from tests.admin.support import (
     make_capacity,
     make_command,
@@ -41,8 +43,8 @@ def broken(figure: int = 1, key: str = "it") -> Found:
 
 
 def see(found: Iterable[Found], at: float) -> None:
-    troubles.note(found, now=later(at))
-    troubles.tell(now=later(at))
+    watching.note(found, now=later(at))
+    watching.tell(now=later(at))
 
 
 def told() -> list[str]:
@@ -50,7 +52,7 @@ def told() -> list[str]:
 
 
 def present(at: float = 0) -> dict[str, Found]:
-    return {one.key: one for one in troubles.present(later(at))}
+    return {one.key: one for one in troubles.present(now=later(at))}
 
 
 def of_events(at: float = 0) -> dict[str, Found]:
@@ -147,7 +149,7 @@ def test_who_failed_for_good_or_does_not_respond_is_named() -> None:
     found = of_events()
 
     assert {one.subject: one.figure for one in found.values()} == {
-        "[drill] 1 session of Feeder F12 overload failed for good": 1,
+        "[drill] 1 session of Feeder F12 overload refused its limit for good": 1,
         "[drill] 2 sessions of Feeder F12 overload accepted the limit and draw more": 2,
     }
     of_failed = found[f"event:{event.pk}:failed"]
@@ -155,12 +157,15 @@ def test_who_failed_for_good_or_does_not_respond_is_named() -> None:
     assert of_failed.event_id == event.pk
 
 
-def test_a_limit_that_is_not_proven_gone_in_five_minutes_is_stuck() -> None:
+def test_a_limit_that_is_not_proven_gone_in_time_is_stuck(settings: Any) -> None:
+    settings.RESTORE_PATIENCE_S = 90
     event = make_event(status="restoring", ended_at=later(0), ending_as="completed")
     make_participation(event, state="confirmed", released_at=later(0), was_limited=True)
 
-    assert of_events(299) == {}
-    assert list(of_events(300)) == [f"event:{event.pk}:stuck"]
+    assert of_events(89) == {}
+    found = of_events(90)[f"event:{event.pk}:stuck"]
+    assert found.subject == "1 session of Feeder F12 overload may still be limited after it"
+    assert found.since == later(0)
 
 
 def test_events_that_are_over_are_no_trouble() -> None:
@@ -213,7 +218,7 @@ def test_commands_that_nobody_sends_are_trouble_unless_edrv_is() -> None:
 
 def test_a_standstill_is_told_when_it_is_over(watcher: Subscription) -> None:
     for at in (0, 5, 10, 200, 205):
-        troubles.watch(now=later(at))
+        watching.watch(now=later(at))
 
     assert told() == ["The gateway stood still, and runs again"]
     assert Notice.objects.get().content["data"]["seconds"] == 190
@@ -222,11 +227,11 @@ def test_a_standstill_is_told_when_it_is_over(watcher: Subscription) -> None:
 def test_a_watch_asks_the_database_no_more_with_more_sessions(watcher: Subscription) -> None:
     event = make_event()
     make_participation(event, state="failed")
-    troubles.watch(now=later(0))
+    watching.watch(now=later(0))
 
     def asked(at: float) -> int:
         with CaptureQueriesContext(connection) as captured:
-            troubles.watch(now=later(at))
+            watching.watch(now=later(at))
         return len(captured)
 
     make_participation(event, state="failed")
@@ -234,3 +239,35 @@ def test_a_watch_asks_the_database_no_more_with_more_sessions(watcher: Subscript
     for _ in range(20):
         make_participation(event, state="failed")
     assert asked(10) == few
+
+
+def test_a_limit_of_no_event_that_nobody_wants_is_stuck_too() -> None:
+    make_command(
+        make_session(may_be_limited=True, generation=1), kind="clear", unit=None, value=None
+    )
+
+    assert "stuck" not in present(119)
+    found = present(120)["stuck"]
+    assert found.subject == "1 session keeps a limit that nobody wants any more"
+    assert (found.event_id, found.since) == (None, later(0))
+
+
+def test_a_stuck_session_is_told_of_its_event_alone() -> None:
+    event = make_event(status="restoring", ended_at=later(0), ending_as="completed")
+    session = make_session(may_be_limited=True, generation=1)
+    make_command(session, kind="clear", unit=None, value=None)
+    make_participation(
+        event, session=session, state="confirmed", released_at=later(0), was_limited=True
+    )
+
+    assert set(of_events(200)) == {f"event:{event.pk}:stuck"}
+    assert "stuck" not in present(200)
+
+
+def test_it_is_told_since_when_a_limit_was_refused() -> None:
+    session = make_session(generation=1)
+    make_command(session, state="rejected", settled_at=later(7))
+    event = make_event()
+    make_participation(event, session=session, state="failed", reason="rejected_by_station")
+
+    assert of_events(60)[f"event:{event.pk}:failed"].since == later(7)

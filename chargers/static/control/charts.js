@@ -6,7 +6,10 @@
     const drawn = new Map();
     const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--ctl-${name}`).trim();
     const power = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
-    const kilowatts = (kw) => (kw === null || kw === undefined ? "–" : `${power.format(kw)} kW`);
+    // As the page itself writes 1,234.5 for this reader.
+    const separators = () => document.querySelector("[data-sample]").dataset.sample;
+    const numeral = (value) => power.format(value).replace(/[,.]/g, (char) => separators()[char === "," ? 1 : 5]);
+    const kilowatts = (kw) => (kw === null || kw === undefined ? "–" : `${numeral(kw)} kW`);
 
     // Lines are joined by time: where one says nothing, what it said last still holds.
     const lastKnown = (column, index) => {
@@ -99,17 +102,20 @@
         const times = (chart, splits, _, __, step) => splits.map((at) => (step < 60 ? withSeconds : minutes).format(new Date(at * 1000)));
         return [
             { ...look, values: times, space: 70, size: 28 },
-            { ...look, values: (_, splits) => splits.map((kw) => power.format(kw)), size: 62, label: "kW", labelSize: 18 },
+            { ...look, values: (_, splits) => splits.map(numeral), size: 62, label: "kW", labelSize: 18 },
         ];
     };
 
     const KINDS = {
         load: (now) => ({
+            headroom: 1.08,
             columns: (data) => [data.at, data.metered, data.limit, data.expected, data.before],
             series: [line("metered", "metered"), line("limit", "limit", { series: stepped }), line("expected", "expected"), line("before", "before")],
             plugins: [bands(() => now().bands, now().zone)],
         }),
         session: (now) => ({
+            // What the marks say stands above the lines.
+            headroom: 1.35,
             columns: (data) => uPlot.join(data.lines.map(({ at, kw }) => [at, kw])),
             series: [
                 line("metered", "metered"),
@@ -141,7 +147,7 @@
             tzDate: (at) => uPlot.tzDate(new Date(at * 1000), data.zone),
             scales: {
                 x: { range: () => [now().from, now().to] },
-                y: { range: (_, __, most) => [0, Math.max(most || 0, 1) * 1.08] },
+                y: { range: (_, __, most) => [0, Math.max(most || 0, 1) * kind.headroom] },
             },
             legend: { show: false },
             cursor: { drag: { x: false, y: false }, points: { size: 6 } },
