@@ -4,9 +4,13 @@ truth."""
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
+from django.db import transaction
+
 from chargers import sql
+from dr_events import fanout, pools
 from dr_events.models import Event
 from tests.faults.wire import MOST_A, MOST_W, Car, Wire
 
@@ -31,6 +35,19 @@ def check(wire: Wire, seen: Seen) -> None:
     _every_command_goes_on_or_is_settled(seen)
     _no_answer_counts_twice(wire)
     _no_event_is_over_too_early(wire, sessions)
+
+
+def check_plans(now: datetime) -> None:
+    """After a sweep everybody is wanted what a plan made anew from all that is known wants: news of
+    answers and readings alone is not planned for where nobody shares power."""
+    if pools.any_at_all():
+        return
+    wanted = sql.rows(_WANTED)
+    with transaction.atomic():
+        fanout.plan_sessions(sql.ids(_OPEN), now=now)
+        anew = sql.rows(_WANTED)
+        transaction.set_rollback(True)
+    assert anew == wanted
 
 
 def _no_limit_is_out_of_sight(car: Car, row: dict[str, Any], wire: Wire) -> None:
@@ -129,6 +146,12 @@ def check_rest(wire: Wire) -> None:
         assert not row["may_be_limited"], f"P2: {row}"
         assert (row["ended_at"] is None) == (car.status == "Started"), f"P1: {car} {row}"
 
+
+_OPEN = "SELECT id FROM chargers_session WHERE ended_at IS NULL"
+
+_WANTED = """
+    SELECT id, generation, wanted_unit, wanted_value FROM chargers_session ORDER BY id
+"""
 
 _SESSIONS = """
     SELECT session.external_id, session.ended_at, session.may_be_limited, session.generation,
