@@ -189,7 +189,6 @@ def advance(moves: Sequence[Move], *, now: datetime) -> None:
     taken = sql.rows(
         _ADVANCE,
         [
-            now,
             *sql.columns(
                 (
                     (
@@ -206,6 +205,7 @@ def advance(moves: Sequence[Move], *, now: datetime) -> None:
                 ),
                 8,
             ),
+            now,
         ],
     )
     _note_sent(moves, but={row["id"] for row in taken})
@@ -265,13 +265,17 @@ _RECORD_ANSWERS = """
      WHERE attempt.id = said.attempt_id
 """
 
+# Found by their ids first, here and below. By statistics older than a burst next to nothing is
+# unsettled, and holding each that is against each that is meant looks cheap.
 _ACCEPT_COMMANDS = """
+    WITH meant AS MATERIALIZED (
+        SELECT command.id, command.settled_at FROM chargers_attempt AS attempt
+          JOIN chargers_command AS command ON command.id = attempt.command_id
+         WHERE attempt.id = ANY(%(attempts)s))
     UPDATE chargers_command AS command
        SET state = 'accepted', accepted_at = %(now)s, settled_at = %(now)s,
            next_attempt_at = NULL, reason = ''
-      FROM chargers_attempt AS attempt
-     WHERE attempt.id = ANY(%(attempts)s) AND command.id = attempt.command_id
-       AND command.state IN ('due', 'sent', 'unconfirmed')
+      FROM meant WHERE command.id = meant.id AND meant.settled_at IS NULL
  RETURNING command.id
 """
 
@@ -339,17 +343,21 @@ _OVERTAKEN = """
 """
 
 _ADVANCE = """
+    WITH move AS MATERIALIZED (
+        SELECT move.*, command.attempts, command.settled_at AS was_settled_at
+          FROM unnest(%s::bigint[], %s::int[], %s::text[], %s::text[], %s::timestamptz[],
+                      %s::text[], %s::int[], %s::timestamptz[])
+            AS move (command_id, number, state, step, at, reason, rejected, sent_at)
+          JOIN chargers_command AS command ON command.id = move.command_id)
     UPDATE chargers_command AS command
        SET state = move.state, step = move.step, reason = move.reason,
            first_sent_at = LEAST(command.first_sent_at, move.sent_at),
-           rejections = rejections + move.rejected,
+           rejections = command.rejections + move.rejected,
            next_attempt_at = CASE WHEN move.state = 'rejected' THEN NULL ELSE move.at END,
            settled_at = CASE WHEN move.state = 'rejected' THEN %s::timestamptz END
-      FROM unnest(%s::bigint[], %s::int[], %s::text[], %s::text[], %s::timestamptz[],
-                  %s::text[], %s::int[], %s::timestamptz[])
-        AS move (command_id, number, state, step, at, reason, rejected, sent_at)
-     WHERE command.id = move.command_id AND command.attempts = move.number
-       AND command.state IN ('due', 'sent', 'unconfirmed')
+      FROM move
+     WHERE command.id = move.command_id
+       AND move.attempts = move.number AND move.was_settled_at IS NULL
  RETURNING command.id, command.state
 """
 
