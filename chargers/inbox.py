@@ -22,7 +22,7 @@ from django.utils import timezone
 from chargers import counters, fleet, sessions, settlement, sql
 from chargers.edrv import payloads
 from chargers.edrv.payloads import Action, Delivery
-from chargers.models import Session, WebhookDelivery
+from chargers.models import Heartbeat, Session, WebhookDelivery
 from chargers.sessions import Said
 from chargers.settlement import Answer
 
@@ -43,6 +43,9 @@ RETRIED_AT_ONCE = 1000
 WAITS_FOR = timedelta(days=1)
 # How long a delivery about an unknown chargestation calls for a sync before its time.
 LOOKED_FOR = timedelta(minutes=10)
+
+# Since when the gateway is there to hear anything: it is new, or was away.
+RETURNED = "returned"
 
 State = WebhookDelivery.State
 
@@ -332,13 +335,16 @@ def last_received_at() -> datetime | None:
 
 def is_silent(*, now: datetime) -> bool:
     """Whether webhooks are overdue: cars are charging, and none of their reports (every 30 s)
-    came within EDRV_WEBHOOK_SILENCE_S. Never silent is who has nothing to say."""
+    came within EDRV_WEBHOOK_SILENCE_S, all of which the gateway was there to hear them. Never
+    silent is who has nothing to say."""
+    overdue_from = now - timedelta(seconds=settings.EDRV_WEBHOOK_SILENCE_S)
     last = last_received_at()
-    allowed = timedelta(seconds=settings.EDRV_WEBHOOK_SILENCE_S)
-    if last is not None and now - last < allowed:
+    if last is not None and last > overdue_from:
+        return False
+    if Heartbeat.objects.filter(name=RETURNED, at__gt=overdue_from).exists():
         return False
     return Session.objects.filter(
-        status=Session.Status.STARTED, ended_at=None, started_at__lt=now - allowed
+        status=Session.Status.STARTED, ended_at=None, started_at__lt=overdue_from
     ).exists()
 
 

@@ -21,7 +21,6 @@ log = structlog.get_logger(__name__)
 Found = TypeVar("Found")
 
 SYNCED = "sync"
-ASKED = "sync_asked"
 # eDRV's clock and ours differ, and a row may be written after the page that should have had it.
 OVERLAP = timedelta(minutes=10)
 SOONEST_RESYNC_S = 30
@@ -132,16 +131,17 @@ def _iso(time: datetime) -> str:
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
-def ask_for_sync(*, now: datetime) -> None:
-    """The gateway was away: nobody knows what it has missed."""
-    Heartbeat.note(ASKED, at=now)
+def note_return(*, now: datetime) -> None:
+    """The gateway is new or was away. Nobody knows what it has missed, so a sync is due; and
+    webhooks are not overdue before they had their time to come."""
+    Heartbeat.note(inbox.RETURNED, at=now)
 
 
 def is_sync_due(*, now: datetime) -> bool:
-    """Every EDRV_SYNC_INTERVAL_S; at once when asked for; sooner while webhooks are silent or
-    speak of what is unknown."""
+    """Every EDRV_SYNC_INTERVAL_S; at once when the gateway has returned; sooner while webhooks
+    are silent or speak of what is unknown."""
     last = Heartbeat.objects.filter(name=SYNCED).first()
-    if last is None or Heartbeat.objects.filter(name=ASKED, at__gt=last.at).exists():
+    if last is None or Heartbeat.objects.filter(name=inbox.RETURNED, at__gt=last.at).exists():
         return True
     age_s = (now - last.at).total_seconds()
     if age_s >= settings.EDRV_SYNC_INTERVAL_S:

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from chargers import inventory, news, sql, upkeep
+from chargers import inbox, inventory, news, sql, upkeep
 from chargers.models import Heartbeat
 from dr_events import fanout, judgement, pools, scope
 from dr_events.models import Participation
@@ -23,11 +23,15 @@ OUTAGE_S = 15
 def sweep(*, now: datetime) -> None:
     """One turn of the loop: time, events, news, restoring. The first one after an outage has the
     fleet read anew: who left meanwhile will not be spoken of again."""
-    if Heartbeat.objects.filter(name=SWEPT, at__lt=now - timedelta(seconds=OUTAGE_S)).exists():
-        inventory.ask_for_sync(now=now)
+    if not _was_here(since=now - timedelta(seconds=OUTAGE_S)):
+        inventory.note_return(now=now)
     upkeep.tick(now=now)
     steer(now=now)
     Heartbeat.note(SWEPT, at=timezone.now())
+
+
+def _was_here(*, since: datetime) -> bool:
+    return Heartbeat.objects.filter(name__in=(SWEPT, inbox.RETURNED), at__gte=since).exists()
 
 
 def steer(*, now: datetime) -> None:

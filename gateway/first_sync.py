@@ -18,7 +18,7 @@ LOOK_AGAIN_S = 0.1
 def ask() -> datetime:
     """Have a worker read the fleet, the first thing it does; returns when it was asked for."""
     asked_at = timezone.now()
-    inventory.ask_for_sync(now=asked_at)
+    inventory.note_return(now=asked_at)
     sync_bell.ring()
     return asked_at
 

@@ -152,18 +152,28 @@ def test_a_command_that_nobody_sends_is_noticed_after_a_minute(state, overdue_s,
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(
-    ("last_s", "charging_s", "ok"),
+    ("last_s", "charging_s", "here_s", "ok"),
     [
-        (None, None, True),  # nobody charges: nothing to say
-        (3600, None, True),
-        (None, 100, True),  # nobody has charged for long enough
-        (None, 200, False),
-        (200, 3600, False),
-        (100, 3600, True),
+        (None, None, None, True),  # nobody charges: nothing to say
+        (3600, None, None, True),
+        (None, 100, None, True),  # nobody has charged for long enough
+        (None, 180, None, True),
+        (None, 181, None, False),
+        (180, 3600, None, False),
+        (179, 3600, None, True),
+        (100, 3600, None, True),
+        # Nobody was there to hear them.
+        (None, 3600, 179, True),
+        (None, 3600, 180, False),
+        (3600, 3600, 5, True),
     ],
 )
-def test_webhooks_are_silent_when_cars_charge_and_nothing_comes(settings, last_s, charging_s, ok):
+def test_webhooks_are_silent_when_cars_charge_and_nothing_comes(
+    settings, last_s, charging_s, here_s, ok
+):
     settings.EDRV_WEBHOOK_SILENCE_S = 180
+    if here_s is not None:
+        inventory.note_return(now=later(-here_s))
     if last_s is not None:
         delivery(later(-last_s))
     if charging_s is not None:
