@@ -6,14 +6,19 @@ the environment says.
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
 import django
 import pytest
 from django.conf import settings
+
+# A thread that a test has left would keep the process for ever.
+MAX_LAST_BREATH_S = 30
 
 DATA_DIR = Path(tempfile.mkdtemp(prefix="dr-test-"))
 
@@ -55,3 +60,4 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if _servers is not None:
         _servers.stop()
     shutil.rmtree(DATA_DIR, ignore_errors=True)
+    faulthandler.dump_traceback_later(MAX_LAST_BREATH_S, exit=True, file=sys.__stderr__)
