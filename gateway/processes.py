@@ -69,15 +69,22 @@ class _Running:
 class Supervisor:
     """Runs programs until the `with` block is left.
 
+    on_restart: is told the name of a program that had died and runs again.
+    while_waiting: called now and then while a program gets ready; may raise.
+
     `watch()` is to be called from the main thread now and then: the kernel's parent-death
     signal belongs to the thread that started the program.
     """
 
     def __init__(
-        self, *, log_dir: Path, on_restart: Callable[[str], object] = lambda _: None
+        self,
+        *,
+        log_dir: Path,
+        on_restart: Callable[[str], object] = lambda _: None,
+        while_waiting: Callable[[], object] = lambda: None,
     ) -> None:
         self.log_dir = log_dir
-        self._on_restart = on_restart
+        self._on_restart, self._while_waiting = on_restart, while_waiting
         self._running: dict[str, _Running] = {}
         log_dir.mkdir(parents=True, exist_ok=True)
 
@@ -101,6 +108,7 @@ class Supervisor:
         running = self._running[name]
         give_up_at = time.monotonic() + running.program.ready_timeout_s
         while not running.program.ready():
+            self._while_waiting()
             if time.monotonic() > give_up_at:
                 raise ProgramFailed(f"{name} is not ready.\n{self.log_tail(name)}")
             if not running.is_alive():

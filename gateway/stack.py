@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 import sys
-import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
@@ -48,12 +48,16 @@ class Stack:
         self._say = say
         self._env = {"PLAIN_HTTP": "1", **(env or {})}
         self._held = ExitStack()
-        self._stopping = threading.Event()
+        self._is_stopping = False
         self.supervisor = Supervisor(
-            log_dir=self.log_dir, on_restart=lambda name: say(f"{name} had died and is back")
+            log_dir=self.log_dir,
+            on_restart=lambda name: say(f"{name} had died and is back"),
+            while_waiting=self._stop_if_asked,
         )
 
     def __enter__(self) -> Self:
+        # A shell has its background jobs ignore SIGINT; this stops for it all the same.
+        signal.signal(signal.SIGINT, self._on_signal_while_starting)
         self._take_possession()
         try:
             self._start()
@@ -80,9 +84,9 @@ class Stack:
 
     def _start(self) -> None:
         self._start_servers()
-        self._say("migrating the database …")
+        self._begin("migrating the database …")
         self._migrate()
-        self._say("starting web, workers and beat …")
+        self._begin("starting web, workers and beat …")
         programs = self.programs()
         for program in programs:
             self.supervisor.launch(program)
@@ -90,7 +94,16 @@ class Stack:
         for program in programs:
             self.supervisor.wait_ready(program.name)
         self._say(first_sync.outcome(asked_at, within_s=FIRST_SYNC_S))
+        self._stop_if_asked()
         _leave_the_database()
+
+    def _begin(self, step: str) -> None:
+        self._stop_if_asked()
+        self._say(step)
+
+    def _stop_if_asked(self) -> None:
+        if self._is_stopping:
+            raise KeyboardInterrupt
 
     def _migrate(self) -> None:
         """As the owner. The programs get the role that owns nothing, where the server is ours to
@@ -104,11 +117,11 @@ class Stack:
 
     def _start_servers(self) -> None:
         if settings.EMBEDDED_DATABASE:
-            self._say(f"starting PostgreSQL in {settings.DATA_DIR} …")
+            self._begin(f"starting PostgreSQL in {settings.DATA_DIR} …")
             with embedded.database_turn(settings.DATA_DIR):
                 self.supervisor.start(embedded.postgres_program(settings.DATA_DIR))
         if settings.EMBEDDED_REDIS:
-            self._say("starting Valkey …")
+            self._begin("starting Valkey …")
             self.supervisor.start(embedded.valkey_program(settings.DATA_DIR))
 
     def programs(self) -> list[Program]:
@@ -161,11 +174,19 @@ class Stack:
         """Keep everything running until SIGINT or SIGTERM."""
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._on_signal)
-        while not self._stopping.wait(WATCH_INTERVAL_S):
+        while not self._is_stopping:
             self.supervisor.watch()
+            time.sleep(WATCH_INTERVAL_S)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        self._stopping.set()
+        self._is_stopping = True
+
+    def _on_signal_while_starting(self, number: int, frame: FrameType | None) -> None:
+        """After the present step; who asks twice need not wait for it. Not at once: what is
+        raised here is lost where Python runs a finaliser."""
+        if self._is_stopping:
+            raise KeyboardInterrupt
+        self._is_stopping = True
 
 
 def _leave_the_database() -> None:

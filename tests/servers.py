@@ -29,6 +29,9 @@ os.environ.update(
     DATA_DIR=str(DATA_DIR),
     PLAIN_HTTP="1",
     SECRET_KEY="only-for-tests-" + "x" * 50,
+    # pytest closes the common folder of its runs to all but its owner whenever a run begins. A
+    # PostgreSQL that another run has in there has another owner, and would lose its files.
+    PYTEST_DEBUG_TEMPROOT=str(DATA_DIR),
     EDRV_API_URL="http://127.0.0.1:1/v1.1",
     EDRV_API_KEY="test-key",
     EDRV_WEBHOOK_SECRETS="new-secret,old-secret",

@@ -125,27 +125,55 @@ def test_killed_with_9_it_takes_all_with_it_and_the_next_one_goes_on_with_its_da
     assert gateway.knows_the_fleet()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_in_the_middle_of_starting_leaves_nothing(tmp_path, number):
-    starting = subprocess.Popen(
+@contextlib.contextmanager
+def starting(folder, **options):
+    """`manage.py up`, as soon as it has started its servers; and what it has started so far."""
+    process = subprocess.Popen(
         [*MANAGE, "up", "--port", str(free_port())],
-        env=alone(tmp_path),
+        env=alone(folder),
         cwd=REPOSITORY,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        **options,
     )
-    socket = embedded.socket_dir(tmp_path) / "valkey.sock"
-    wait_until(socket.exists, or_fail=lambda: starting.poll() is None or pytest.fail("ended"))
-    family = [*psutil.Process(starting.pid).children(recursive=True)]
-    assert family
 
-    starting.send_signal(number)
-    said, _ = starting.communicate(timeout=60)
+    def has_not_ended():
+        assert process.poll() is None, process.stdout.read()
 
-    wait_until(lambda: not any(is_running(process) for process in family))
-    assert starting.returncode == {signal.SIGINT: 130, signal.SIGTERM: -signal.SIGTERM}[number]
+    with process:
+        socket = embedded.socket_dir(folder) / "valkey.sock"
+        wait_until(socket.exists, or_fail=has_not_ended)
+        family = psutil.Process(process.pid).children(recursive=True)
+        assert family
+        try:
+            yield process
+            wait_until(lambda: not any(is_running(one) for one in family))
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_in_the_middle_of_starting_leaves_nothing(tmp_path, number):
+    with starting(tmp_path) as process:
+        process.send_signal(number)
+        said, _ = process.communicate(timeout=60)
+
+    assert process.returncode == {signal.SIGINT: 130, signal.SIGTERM: -signal.SIGTERM}[number]
+    assert "Traceback" not in said
+
+
+def ignore_sigint():
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def test_a_background_job_whose_shell_has_it_ignore_sigint_is_stopped_by_it_all_the_same(tmp_path):
+    with starting(tmp_path, preexec_fn=ignore_sigint) as process:
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=60)
+
+    assert process.returncode == 130
     assert "Traceback" not in said
 
 
