@@ -22,4 +22,4 @@ USER 10001
 EXPOSE 8000
 CMD ["granian", "--interface", "wsgi", "--host", "0.0.0.0", "--port", "8000", \
      "--workers", "2", "--blocking-threads", "128", "--respawn-failed-workers", \
-     "gateway.wsgi:application"]
+     "--workers-kill-timeout", "5", "gateway.wsgi:application"]

@@ -133,6 +133,8 @@ class Stack:
             "web",
             *("granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(self.port)),
             *("--workers", "2", "--blocking-threads", "128", "--respawn-failed-workers"),
+            # One that is told to stop while it still reads the code does not hear it.
+            *("--workers-kill-timeout", "5"),
             "gateway.wsgi:application",
             ready=lambda: _answers(f"{self.url}/health/live/"),
         )

@@ -131,7 +131,9 @@ class Gateway:
 
         def leader() -> psutil.Process | None:
             # Its own children alone: those of a leader that was just killed are still about.
-            return next((p for p in self.programs() if ROLES[role] in " ".join(_words(p))), None)
+            return next(
+                (p for p in self.programs() if ROLES[role] in " ".join(command_line(p))), None
+            )
 
         return wait_until(leader)
 
@@ -230,7 +232,8 @@ def is_running(process: psutil.Process) -> bool:
         return False
 
 
-def _words(process: psutil.Process) -> list[str]:
+def command_line(process: psutil.Process) -> list[str]:
+    """Empty for one that has just ended."""
     try:
         return process.cmdline()
     except psutil.Error:

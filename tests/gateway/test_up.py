@@ -13,7 +13,7 @@ import pytest
 from gateway import embedded
 from gateway.database_role import APP_ROLE
 from gateway.embedded import EmbeddedServerFailed
-from tests.gateway_process import MANAGE, REPOSITORY, Gateway, is_running
+from tests.gateway_process import MANAGE, REPOSITORY, Gateway, command_line, is_running
 from tests.ports import free_port
 from tests.simulation import Simulation
 from tests.waiting import wait_until
@@ -126,8 +126,9 @@ def test_killed_with_9_it_takes_all_with_it_and_the_next_one_goes_on_with_its_da
 
 
 @contextlib.contextmanager
-def starting(folder, **options):
-    """`manage.py up`, as soon as it has started its servers; and what it has started so far."""
+def starting(folder, has_come_to, **options):
+    """`manage.py up` on its way, as soon as it has come to that point; all that it has started by
+    then must be gone afterwards."""
     process = subprocess.Popen(
         [*MANAGE, "up", "--port", str(free_port())],
         env=alone(folder),
@@ -143,9 +144,9 @@ def starting(folder, **options):
         assert process.poll() is None, process.stdout.read()
 
     with process:
-        socket = embedded.socket_dir(folder) / "valkey.sock"
-        wait_until(socket.exists, or_fail=has_not_ended)
-        family = psutil.Process(process.pid).children(recursive=True)
+        top = psutil.Process(process.pid)
+        wait_until(lambda: has_come_to(top), every_s=0.02, or_fail=has_not_ended)
+        family = top.children(recursive=True)
         assert family
         try:
             yield process
@@ -154,9 +155,19 @@ def starting(folder, **options):
             process.kill()
 
 
+def runs_its_servers(folder):
+    return lambda top: (embedded.socket_dir(folder) / "valkey.sock").exists()
+
+
+def has_forked_web(top):
+    """Its workers still read the code."""
+    web = (one for one in top.children() if "granian" in command_line(one))
+    return any(one.children() for one in web)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_in_the_middle_of_starting_leaves_nothing(tmp_path, number):
-    with starting(tmp_path) as process:
+    with starting(tmp_path, runs_its_servers(tmp_path)) as process:
         process.send_signal(number)
         said, _ = process.communicate(timeout=60)
 
@@ -164,12 +175,18 @@ def test_a_signal_in_the_middle_of_starting_leaves_nothing(tmp_path, number):
     assert "Traceback" not in said
 
 
+def test_killed_with_9_while_the_web_is_starting_it_leaves_nothing(tmp_path):
+    with starting(tmp_path, has_forked_web) as process:
+        process.kill()
+
+
 def ignore_sigint():
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def test_a_background_job_whose_shell_has_it_ignore_sigint_is_stopped_by_it_all_the_same(tmp_path):
-    with starting(tmp_path, preexec_fn=ignore_sigint) as process:
+    at_servers = runs_its_servers(tmp_path)
+    with starting(tmp_path, at_servers, preexec_fn=ignore_sigint) as process:
         process.send_signal(signal.SIGINT)
         said, _ = process.communicate(timeout=60)
 
