@@ -12,7 +12,7 @@ import orjson
 import psutil
 
 from tests.benchmarks.figures import Line, Scale, ratios, seconds
-from tests.benchmarks.world import World
+from tests.benchmarks.world import World, in_an_hour
 
 PAGES = {
     "admin event page": "/admin/dr_events/event/{event}/change/",
@@ -81,38 +81,62 @@ def _most_bytes() -> int:
 
 
 def pages(world: World, scale: Scale) -> list[Line]:
-    """Queries of each page for a small fleet and a large one; sequential scans of large tables."""
+    """Queries of each page for a small fleet and a large one; then what is read of large tables for
+    an event on one feeder of the large fleet, beside the event on all of it: whoever asks for all
+    rows of a table has it read from one end to the other, and rightly."""
+    from django.utils import timezone
+
+    from dr_events import curve
+
     counted: dict[str, list[int]] = {name: [] for name in PAGES}
-    scans: dict[str, set[str]] = {name: set() for name in PAGES}
     for sessions in (scale.small, scale.large):
         event_id = world.fill_limited(sessions)
+        # Else it would hang on how long the filling took whether there is a curve to be read.
+        curve.sample(now=timezone.now())
         for name, path in PAGES.items():
-            queries = _queries_of(path.format(event=event_id))
-            counted[name].append(len(queries))
-            if sessions == scale.large:
-                scans[name] = {scan for query in queries for scan in _scans(query)}
+            counted[name].append(len(_queries_of(path.format(event=event_id))))
+    on_feeder = _event_on_a_feeder(world, event_id)
     lines = []
-    for name in PAGES:
+    for name, path in PAGES.items():
+        queries = _queries_of(path.format(event=on_feeder))
+        scans = {scan for query in queries for scan in _scans(query)}
         few, many = counted[name]
-        lines.append(
+        lines += [
             Line(
                 f"{name}, {scale.large:,} sessions: queries, against {scale.small:,} sessions",
                 [many / few],
                 at_most=1,
                 ours=str(many),
                 theirs=str(few),
-            )
-        )
-        lines.append(
+            ),
             Line(
                 f"{name}: sequential scans of large tables",
-                [float(len(scans[name]))],
+                [float(len(scans))],
                 "",
                 at_most=0,
-                ours=", ".join(sorted(scans[name])) or "none",
-            )
-        )
+                ours=", ".join(sorted(scans)) or "none",
+            ),
+        ]
     return lines
+
+
+def _event_on_a_feeder(world: World, on_all: str) -> str:
+    """An event on some 2,000 sessions of those that another one holds, and a day of samples of
+    every feeder. Returns its id."""
+    from django.db.models import F
+    from django.utils import timezone
+
+    from dr_events import curve
+    from dr_events.models import Event
+
+    with world.stopped("worker", "dispatcher", "beat"):
+        event_id = str(world.declare(targets=[{"type": "feeder", "value": "F1"}])["id"])
+        world.run(_TAKE_PART, {"event": event_id, "on_all": on_all})
+        Event.objects.update(planned_revision=F("revision"), planned_at=in_an_hour())
+        world.run(_A_DAY_OF_SAMPLES)
+        world.analyse()
+    curve.sample(now=timezone.now())
+    return event_id
 
 
 def _queries_of(path: str) -> list[str]:
@@ -154,3 +178,28 @@ def _rows_of(table: str) -> int:
 
     [found] = sql.rows("SELECT reltuples::bigint AS n FROM pg_class WHERE relname = %s", [table])
     return int(found["n"])
+
+
+_TAKE_PART = """
+    INSERT INTO dr_events_participation (event_id, session_id, state, reason, binding, joined_at,
+           joined_late, joined_generation, before_w, wanted_unit, wanted_value, wanted_at,
+           confirmed_unit, confirmed_value, attempts, first_sent_at, accepted_at, was_limited)
+    SELECT %(event)s::uuid, session_id, part.state, part.reason, binding, joined_at,
+           joined_late, joined_generation, before_w, part.wanted_unit, part.wanted_value, wanted_at,
+           part.confirmed_unit, part.confirmed_value, part.attempts, part.first_sent_at,
+           part.accepted_at, was_limited
+      FROM dr_events_participation AS part
+      JOIN chargers_session AS session ON session.id = part.session_id
+      JOIN chargers_chargestation AS station ON station.id = session.chargestation_id
+      JOIN chargers_site AS site ON site.id = station.site_id AND site.feeder = 'F1'
+     WHERE part.event_id = %(on_all)s::uuid
+"""
+
+_A_DAY_OF_SAMPLES = """
+    INSERT INTO chargers_placeload (at, grid_zone, substation, feeder, power_w, cars, metered,
+                                    limited)
+    SELECT at, place.grid_zone, place.substation, place.feeder, 1e6, 100, 100, 0
+      FROM (SELECT DISTINCT grid_zone, substation, feeder FROM chargers_site) AS place
+     CROSS JOIN generate_series(now() - INTERVAL '1 day', now() - INTERVAL '1 hour',
+                                INTERVAL '30 s') AS at
+"""

@@ -163,14 +163,14 @@ class World:
             self.fill(sessions)
             event_id = str(self.declare(**changes)["id"])
             large_fleet.limit(event_id, limit_w=LIMIT_W)
-            Event.objects.update(planned_revision=1, planned_at=_in_an_hour(),
+            Event.objects.update(planned_revision=1, planned_at=in_an_hour(),
                                  reference_w=0, reference_sessions=sessions)  # fmt: skip
             self.analyse()
         return event_id
 
     def analyse(self) -> None:
         """What autovacuum does within a minute."""
-        self.run(f"VACUUM ANALYZE {', '.join(EMPTIED)}")
+        self.run(f"VACUUM ANALYZE chargers_placeload, {', '.join(EMPTIED)}")
 
     # --- events ---------------------------------------------------------------------------
 
@@ -254,7 +254,7 @@ def _signal_all(groups: Sequence[int], number: signal.Signals) -> None:
         os.killpg(group, number)
 
 
-def _in_an_hour() -> datetime:
+def in_an_hour() -> datetime:
     """Until then nobody plans the event anew by himself."""
     return datetime.now(UTC) + timedelta(hours=1)
 
