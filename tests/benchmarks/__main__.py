@@ -131,9 +131,9 @@ What each line measures:
   `delay().get()` of a task that does nothing.
 - **Relief.** One session in ten is a DC charger of 50 to 150 kW.
 - **Cost a session, end, sweep, planning.** Per session, so that 1× is linear.
-- **Pages.** Queries of each page, for an event on the whole fleet; sequential scans by `EXPLAIN` for
-  an event on one feeder of it, some 2,000 sessions, tables below 1,000 rows left out. An event on the
-  whole fleet has its participations and sessions read whole.
+- **Pages.** Queries of each page, for an event on the whole fleet; sequential scans by `EXPLAIN`
+  for an event on one feeder of it, some 2,000 sessions, tables below 1,000 rows left out. An event
+  on the whole fleet has its participations and sessions read whole.
 """
 
 if __name__ == "__main__":
