@@ -216,8 +216,7 @@ def make(order: Order, format_: str) -> Made:
     file.seek(0)
     key_id, seed = next(iter(settings.EVIDENCE_SIGNING_KEYS.items()))
     manifest = seal.sealed(
-        terms,
-        event=told,
+        seal.of_event(told, terms),
         file={
             "name": file_name(order.event.id, format_),
             "format": format_,
@@ -225,9 +224,7 @@ def make(order: Order, format_: str) -> Made:
             "bytes": size_bytes,
         },
         inputs=inputs,
-        chain_head=head.as_json(),
-        made_by=order.actor.name,
-        key_id=key_id,
+        sealing=seal.Sealing(terms.as_of, order.actor.name, head.as_json(), key_id),
         seed=seed,
     )
     return Made(file, size_bytes, sha256, manifest)

@@ -2,37 +2,83 @@
 
 from __future__ import annotations
 
+import csv
+import hashlib
+import io
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from chargers import audit, sql
+import orjson
+from django.conf import settings
+
+from chargers import audit, chain, sql
 from chargers.audit import Actor
-from dr_events.evidence import gathering
+from dr_events.evidence import gathering, seal
 from dr_events.evidence.computation import computed
+from dr_events.evidence.files import cells_of
 from dr_events.evidence.season import Held, season_rows
-from dr_events.evidence.tables import SITES
+from dr_events.evidence.tables import SEASON, SITES
 from dr_events.models import Event
 
 
-def export(*, start: datetime, end: datetime, actor: Actor, now: datetime) -> Iterator[Any]:
-    """Rows of the table `season` over the events that started in a period and have ended, drills
-    left out. Who took it is on record, with the events it is made of."""
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The table `season` as a file of so many rows, and its signed manifest."""
+
+    content: bytes
+    rows: int
+    manifest: bytes
+
+
+def take(
+    name: str, format_: str, *, start: datetime, end: datetime, actor: Actor, now: datetime
+) -> Taken:
+    """The table `season` over the events that started in a period and have ended, drills left out,
+    in one of FORMATS, for a file of that name. Who took it is on record, with the events it is
+    made of and its digest."""
     held = Event.objects.filter(
         test=False, activated_at__gte=start, activated_at__lt=end, ended_at__isnull=False
     )
     events = list(held.order_by("activated_at"))
+    event_ids = [str(event.id) for event in events]
+    rows = list(season_rows(_held(event, now) for event in events))
+    content = FORMATS[format_](rows)
+    sha256 = hashlib.sha256(content).hexdigest()
+    key_id, seed = next(iter(settings.EVIDENCE_SIGNING_KEYS.items()))
+    manifest = seal.sealed(
+        seal.of_season(start=start, end=end, event_ids=event_ids),
+        file={"name": name, "format": format_, "sha256": sha256, "bytes": len(content)},
+        inputs={"events": len(events)},
+        sealing=seal.Sealing(now, actor.name, chain.head().as_json(), key_id),
+        seed=seed,
+    )
     audit.record(
         actor,
         "season.exported",
         at=now,
         subject="event",
-        subject_ids=[event.id for event in events],
-        after={"from": start.isoformat(), "to": end.isoformat()},
+        subject_ids=event_ids,
+        after={"from": start.isoformat(), "to": end.isoformat(), "sha256": sha256},
     )
-    return season_rows(_held(event, now) for event in events)
+    return Taken(content, len(rows), manifest)
+
+
+def _csv(rows: Sequence[Any]) -> bytes:
+    file = io.StringIO(newline="")
+    writer = csv.writer(file)
+    writer.writerow(SEASON.names)
+    writer.writerows(cells_of(row) for row in rows)
+    return file.getvalue().encode()
+
+
+def _json(rows: Sequence[Any]) -> bytes:
+    return orjson.dumps([row._asdict() for row in rows])
+
+
+FORMATS: dict[str, Callable[[Sequence[Any]], bytes]] = {"csv": _csv, "json": _json}
 
 
 def _held(event: Event, now: datetime) -> Held:

@@ -248,10 +248,13 @@ def _report(path: Path, manifest: Path | None, trusted: Sequence[str]) -> int:
 
 def _tell_export(sealed: dict[str, Any]) -> None:
     manifest, signature = sealed["manifest"], sealed["signature"]
-    _tell_event(manifest)
+    if "season" in manifest:
+        _tell_season(manifest)
+    else:
+        _tell_event(manifest)
     inputs = ", ".join(f"{count:,} {name}" for name, count in manifest["inputs"].items() if count)
     print(f"  the file is the {manifest['file']['format']} that was signed, made of: {inputs}")
-    print("  its figures are not computed anew here: the package of the same event is for that")
+    print("  its figures are not computed anew here: the package of an event is for that")
     _tell_seal(manifest, signature)
 
 
@@ -270,9 +273,20 @@ def _tell(package: Package) -> None:
 def _tell_event(manifest: dict[str, Any]) -> None:
     event = manifest["event"]
     print(f"VERIFIED  event {event['external_id'] or event['id']}: {event['name']}")
-    print(f"  made at {manifest['made_at']} by {manifest['made_by']}")
+    _tell_making(manifest)
     terms = orjson.dumps(manifest["terms"]).decode()
-    print(f"  software {manifest['software']['version']}, terms {terms}")
+    print(f"  terms {terms}")
+
+
+def _tell_season(manifest: dict[str, Any]) -> None:
+    season = manifest["season"]
+    print(f"VERIFIED  season from {season['from']} to {season['to']}")
+    _tell_making(manifest)
+
+
+def _tell_making(manifest: dict[str, Any]) -> None:
+    version = manifest["software"]["version"]
+    print(f"  made at {manifest['made_at']} by {manifest['made_by']}, software {version}")
 
 
 def _tell_seal(manifest: dict[str, Any], signature: dict[str, Any]) -> None:

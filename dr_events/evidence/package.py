@@ -75,9 +75,7 @@ def write(target: Path, stream: Stream, *, event: dict[str, Any], terms: Terms, 
             terms,
             event=event,
             files=files,
-            chain_head=chain.head().as_json(),
-            made_by=by,
-            key_id=key_id,
+            sealing=seal.Sealing(terms.as_of, by, chain.head().as_json(), key_id),
         )
         (folder / seal.MANIFEST).write_bytes(manifest)
         (folder / seal.SIGNATURE).write_bytes(seal.sign(manifest, key_id=key_id, seed=key))

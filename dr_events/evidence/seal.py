@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
@@ -37,56 +38,68 @@ CONSTANTS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Sealing:
+    """What every manifest says besides: by whom and when it was made, where the audit chain stood,
+    and which key signs."""
+
+    made_at: datetime
+    made_by: str
+    chain_head: dict[str, Any]
+    key_id: str
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "software": SOFTWARE,
+            "constants": CONSTANTS,
+            "made_at": time_text(self.made_at),
+            "made_by": self.made_by,
+            "chain": {**self.chain_head, "algorithm": "SHA-256 over canonical JSON (RFC 8785)"},
+            "signed_with": self.key_id,
+        }
+
+
 def manifest_of(
-    terms: Terms,
-    *,
-    event: dict[str, Any],
-    files: list[dict[str, Any]],
-    chain_head: dict[str, Any],
-    made_by: str,
-    key_id: str,
+    terms: Terms, *, event: dict[str, Any], files: list[dict[str, Any]], sealing: Sealing
 ) -> bytes:
     """The manifest of a package as canonical JSON."""
-    said = _said(terms, event=event, chain_head=chain_head, made_by=made_by, key_id=key_id)
+    said = {**sealing.as_json(), **of_event(event, terms)}
     return canonical({**said, "format": FORMAT, "files": files})
 
 
 def sealed(
-    terms: Terms,
+    about: Mapping[str, Any],
     *,
-    event: dict[str, Any],
     file: dict[str, Any],
     inputs: Mapping[str, int],
-    chain_head: dict[str, Any],
-    made_by: str,
-    key_id: str,
+    sealing: Sealing,
     seed: str,
 ) -> bytes:
-    """The manifest of any export, with its signature, as canonical JSON. `file`: its name, format,
-    SHA-256 and bytes; `inputs`: of how many rows of each raw table it is made."""
-    said = _said(terms, event=event, chain_head=chain_head, made_by=made_by, key_id=key_id)
+    """The manifest of any export, with its signature, as canonical JSON. `about`: of_event() or
+    of_season(); `file`: its name, format, SHA-256 and bytes; `inputs`: of how many rows of each
+    raw table it is made."""
+    said = {**sealing.as_json(), **about}
     manifest = canonical({**said, "format": EXPORT_FORMAT, "file": file, "inputs": inputs})
-    signature = orjson.loads(sign(manifest, key_id=key_id, seed=seed))
+    signature = orjson.loads(sign(manifest, key_id=sealing.key_id, seed=seed))
     return canonical({"manifest": orjson.loads(manifest), "signature": signature})
 
 
-def _said(
-    terms: Terms, *, event: dict[str, Any], chain_head: dict[str, Any], made_by: str, key_id: str
-) -> dict[str, Any]:
-    """What both say."""
+def of_event(event: dict[str, Any], terms: Terms) -> dict[str, Any]:
+    """What a manifest says of the event that an export is about."""
     return {
-        "software": SOFTWARE,
-        "made_at": time_text(terms.as_of),
-        "made_by": made_by,
         "event": {name: event[name] for name in ("id", "external_id", "name", "status")},
         "terms": terms_json(terms),
-        "constants": CONSTANTS,
         "methods": [
             METHODS[id_].as_json(is_settlement_grade=id_ in terms.settlement_grade)
             for id_ in terms.methods
         ],
-        "chain": {**chain_head, "algorithm": "SHA-256 over canonical JSON (RFC 8785)"},
-        "signed_with": key_id,
+    }
+
+
+def of_season(*, start: datetime, end: datetime, event_ids: Sequence[str]) -> dict[str, Any]:
+    """What a manifest says of the season that an export is about."""
+    return {
+        "season": {"from": time_text(start), "to": time_text(end), "events": list(event_ids)},
     }
 
 

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 from argparse import ArgumentParser, ArgumentTypeError
 from datetime import date, datetime, time
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-import orjson
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from chargers import audit
 from dr_events import seasons
-from dr_events.evidence.files import cells_of
-from dr_events.evidence.tables import SEASON
 
 
 class Command(BaseCommand):
@@ -27,32 +23,36 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--from", type=_day, required=True, dest="start", help="first day")
         parser.add_argument("--to", type=_day, required=True, dest="end", help="day after the last")
-        parser.add_argument("--format", choices=("csv", "json"), default="csv")
-        parser.add_argument("--output", type=Path, required=True, help="a file")
+        parser.add_argument("--format", choices=list(seasons.FORMATS), default="csv")
+        parser.add_argument(
+            "--output", type=Path, required=True, help="a file, and its manifest beside it"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["end"] <= options["start"]:
             raise CommandError("--to: is not after --from")
-        rows = list(
-            seasons.export(
+        output: Path = options["output"]
+        manifest = output.with_name(f"{output.name}.manifest.json")
+        # Opened before anything is exported: what was not written is not on record either.
+        with _opened(output) as file, _opened(manifest) as beside:
+            taken = seasons.take(
+                output.name,
+                options["format"],
                 start=options["start"],
                 end=options["end"],
                 actor=audit.shell_actor(),
                 now=timezone.now(),
             )
-        )
-        _write(options["output"], options["format"], rows)
-        self.stdout.write(f"Wrote {options['output']}: {len(rows)} rows.")
+            file.write(taken.content)
+            beside.write(taken.manifest)
+        self.stdout.write(f"Wrote {output} and {manifest}: {taken.rows} rows.")
 
 
-def _write(path: Path, format_: str, rows: list[Any]) -> None:
-    if format_ == "json":
-        path.write_bytes(orjson.dumps([row._asdict() for row in rows]))
-        return
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(SEASON.names)
-        writer.writerows(cells_of(row) for row in rows)
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return path.open("wb")
+    except OSError as error:
+        raise CommandError(f"--output: {path}: {error.strerror}") from error
 
 
 def _day(text: str) -> datetime:

@@ -1,11 +1,14 @@
 """Over many events: sums, and whether cars tire of it."""
 
 import csv
+import hashlib
+import json
 
 import pytest
 from django.core.management import CommandError, call_command
 
 from chargers.models import AuditEntry
+from dr_events import verify
 from dr_events.evidence.season import Held, season_rows
 from dr_events.evidence.tables import SITES
 from tests.dr_events.evidence.told import told_event
@@ -66,10 +69,35 @@ def test_the_command_writes_a_season_and_drills_do_not_count(tmp_path):
     programme = next(row for row in rows if row["scope"] == "programme")
     assert (programme["events"], programme["participations"]) == ("1", "2")
     assert float(programme["delivered_kwh"]) == pytest.approx(7 / 3, abs=0.01)
-    assert AuditEntry.objects.get(action="season.exported").subject_ids == [str(event.id)]
+    entry = AuditEntry.objects.get(action="season.exported")
+    assert entry.subject_ids == [str(event.id)]
+    assert entry.after["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
 
     type(event).objects.update(test=True)
     call_command("export_season", "--from", "2026-07-01", "--to", "2026-08-01", output=path)
     assert list(csv.DictReader(path.open())) == []
+    taken_before = AuditEntry.objects.filter(action="season.exported").count()
+    with pytest.raises(CommandError, match="--output"):
+        call_command("export_season", "--from", "2026-07-01", "--to", "2026-08-01", output=tmp_path)
+    assert AuditEntry.objects.filter(action="season.exported").count() == taken_before
     with pytest.raises(CommandError, match="--to"):
         call_command("export_season", "--from", "2026-07-01", "--to", "2026-07-01", output=path)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("format_", ["csv", "json"])
+def test_a_season_has_a_signed_manifest_beside_it(tmp_path, capsys, format_):
+    event, _, _ = told_event()
+    path, manifest = tmp_path / "season", tmp_path / "season.manifest.json"
+    period = ("--from", "2026-07-01", "--to", "2026-08-01")
+    call_command("export_season", *period, "--format", format_, output=path)
+
+    assert verify.main([str(path), "--manifest", str(manifest)]) == 0
+    assert "VERIFIED  season from 2026-07-01T00:00:00" in capsys.readouterr().out
+    said = json.loads(manifest.read_bytes())["manifest"]
+    assert said["season"]["events"] == [str(event.id)]
+    assert said["inputs"] == {"events": 1}
+
+    path.write_bytes(path.read_bytes().replace(b"1", b"2", 1))
+    assert verify.main([str(path), "--manifest", str(manifest)]) == 1
+    assert "season is not the file that was signed" in capsys.readouterr().out
