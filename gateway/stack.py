@@ -56,8 +56,6 @@ class Stack:
         )
 
     def __enter__(self) -> Self:
-        # A shell has its background jobs ignore SIGINT; this stops for it all the same.
-        signal.signal(signal.SIGINT, self._on_signal_while_starting)
         self._take_possession()
         try:
             self._start()
@@ -69,6 +67,10 @@ class Stack:
     def __exit__(self, *_: object) -> None:
         self._say("stopping …")
         self.close()
+
+    def heed_sigint(self) -> None:
+        """While it starts, too, and where a shell has its background jobs ignore SIGINT."""
+        signal.signal(signal.SIGINT, self._on_signal_while_starting)
 
     def close(self) -> None:
         self.supervisor.stop()

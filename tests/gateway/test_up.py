@@ -144,11 +144,11 @@ def starting(folder, has_come_to, **options):
         assert process.poll() is None, process.stdout.read()
 
     with process:
-        top = psutil.Process(process.pid)
-        wait_until(lambda: has_come_to(top), every_s=0.02, or_fail=has_not_ended)
-        family = top.children(recursive=True)
-        assert family
         try:
+            top = psutil.Process(process.pid)
+            wait_until(lambda: has_come_to(top), every_s=0.02, or_fail=has_not_ended)
+            family = top.children(recursive=True)
+            assert family
             yield process
             wait_until(lambda: not any(is_running(one) for one in family))
         finally:

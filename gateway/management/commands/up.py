@@ -25,6 +25,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         die_with_uv()
         stack = Stack(port=options["port"], say=self._say)
+        stack.heed_sigint()
         try:
             with stack:
                 self._greet(stack)
