@@ -20,14 +20,13 @@ from typing import IO, Any, Protocol
 from uuid import UUID
 
 import orjson
-from django.conf import settings
 from django.db import connection
 
 from chargers import audit, chain, sql
 from chargers.audit import Actor
 from chargers.wording import FORMULA_BEGINS
 from dr_events import figures
-from dr_events.evidence import seal, tables
+from dr_events.evidence import keys, seal, tables
 from dr_events.evidence.baselines import METER_BEFORE
 from dr_events.evidence.computation import Terms
 from dr_events.evidence.gathering import event_json, milliseconds, snapshot, terms_of
@@ -214,7 +213,7 @@ def make(order: Order, format_: str) -> Made:
     sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     size_bytes = file.tell()
     file.seek(0)
-    key_id, seed = next(iter(settings.EVIDENCE_SIGNING_KEYS.items()))
+    key_id, seed = keys.newest()
     manifest = seal.sealed(
         seal.of_event(told, terms),
         file={

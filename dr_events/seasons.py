@@ -16,7 +16,7 @@ from django.conf import settings
 
 from chargers import audit, chain, sql
 from chargers.audit import Actor
-from dr_events.evidence import gathering, seal
+from dr_events.evidence import gathering, keys, seal
 from dr_events.evidence.computation import computed
 from dr_events.evidence.files import cells_of
 from dr_events.evidence.season import Held, season_rows
@@ -47,9 +47,14 @@ def take(
     rows = list(season_rows(_held(event, now) for event in events))
     content = FORMATS[format_](rows)
     sha256 = hashlib.sha256(content).hexdigest()
-    key_id, seed = next(iter(settings.EVIDENCE_SIGNING_KEYS.items()))
+    key_id, seed = keys.newest()
     manifest = seal.sealed(
-        seal.of_season(start=start, end=end, event_ids=event_ids),
+        seal.of_season(
+            start=start,
+            end=end,
+            event_ids=event_ids,
+            settlement_grade=settings.EVIDENCE_SETTLEMENT_GRADE,
+        ),
         file={"name": name, "format": format_, "sha256": sha256, "bytes": len(content)},
         inputs={"events": len(events)},
         sealing=seal.Sealing(now, actor.name, chain.head().as_json(), key_id),

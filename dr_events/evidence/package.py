@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any, Self
 
 import orjson
-from django.conf import settings
 
 from chargers import chain
-from dr_events.evidence import seal
+from dr_events.evidence import keys, seal
 from dr_events.evidence.computation import Terms
 from dr_events.evidence.files import cells_of
 from dr_events.evidence.tables import TABLES, Row, Stream, Table, dictionary
@@ -70,7 +69,7 @@ def write(target: Path, stream: Stream, *, event: dict[str, Any], terms: Terms, 
                     tables.add(table, row)
         _write_texts(folder, event)
         files = [_described(path, tables.rows) for path in sorted(folder.iterdir())]
-        key_id, key = next(iter(settings.EVIDENCE_SIGNING_KEYS.items()))
+        key_id, key = keys.newest()
         manifest = seal.manifest_of(
             terms,
             event=event,

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
-from django.conf import settings
 from reportlab.lib.colors import HexColor
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import ParagraphStyle
@@ -28,7 +27,7 @@ from reportlab.platypus import (
 
 from chargers import chain
 from chargers.wording import GAP
-from dr_events.evidence import seal
+from dr_events.evidence import keys, seal
 from dr_events.evidence.baselines import METHODS
 from dr_events.evidence.computation import Terms
 from dr_events.evidence.files import time_in
@@ -246,7 +245,7 @@ def _methods(told: _Told, terms: Terms) -> Flowable:
 
 def _seal(terms: Terms, by: str) -> list[tuple[str, str]]:
     head = chain.head()
-    key_id, seed = next(iter(settings.EVIDENCE_SIGNING_KEYS.items()))
+    key_id, seed = keys.newest()
     return [
         ("Made", f"{_stamp(terms.as_of)} for {by}, software {seal.SOFTWARE['version']}"),
         ("Audit chain", f"{head.position:,} entries, head {head.hash.hex()}"),

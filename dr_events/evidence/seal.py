@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 
 from chargers.canonical import canonical
-from dr_events.evidence.baselines import BEFORE_S, METHODS
+from dr_events.evidence.baselines import BEFORE_S, METER_BEFORE, METHODS
 from dr_events.evidence.computation import Terms
 from dr_events.evidence.files import time_in, time_text
 from dr_events.evidence.intervals import MAX_GAP_S, MINIMUM_COMPLETENESS_PERCENT
@@ -89,18 +89,23 @@ def of_event(event: dict[str, Any], terms: Terms) -> dict[str, Any]:
     return {
         "event": {name: event[name] for name in ("id", "external_id", "name", "status")},
         "terms": terms_json(terms),
-        "methods": [
-            METHODS[id_].as_json(is_settlement_grade=id_ in terms.settlement_grade)
-            for id_ in terms.methods
-        ],
+        "methods": _methods_json(terms.methods, terms.settlement_grade),
     }
 
 
-def of_season(*, start: datetime, end: datetime, event_ids: Sequence[str]) -> dict[str, Any]:
-    """What a manifest says of the season that an export is about."""
+def of_season(
+    *, start: datetime, end: datetime, event_ids: Sequence[str], settlement_grade: Sequence[str]
+) -> dict[str, Any]:
+    """What a manifest says of the season that an export is about: what its cars delivered is held
+    against what they drew before."""
     return {
         "season": {"from": time_text(start), "to": time_text(end), "events": list(event_ids)},
+        "methods": _methods_json([METER_BEFORE.id], settlement_grade),
     }
+
+
+def _methods_json(method_ids: Sequence[str], settlement_grade: Sequence[str]) -> list[Any]:
+    return [METHODS[id_].as_json(is_settlement_grade=id_ in settlement_grade) for id_ in method_ids]
 
 
 def terms_json(terms: Terms) -> dict[str, Any]:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import sys
 import uuid
 from argparse import ArgumentParser
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from chargers import audit
 from dr_events import exports, reports
+from dr_events.management.files import manifest_beside, opened
 from dr_events.models import Event
 
 
@@ -32,25 +33,15 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         event = _find(options["event"])
         output: Path | None = options["output"]
-        with _opened(output) as file:
+        with opened(output) if output else nullcontext(sys.stdout.buffer) as file:
             taken = exports.take(
                 event, options["format"], actor=audit.shell_actor(), now=timezone.now()
             )
             file.writelines(taken.made)
         if output:
-            manifest = output.with_name(f"{output.name}.manifest.json")
+            manifest = manifest_beside(output)
             manifest.write_bytes(taken.made.manifest)
             self.stdout.write(f"Wrote {output} and {manifest}.")
-
-
-def _opened(path: Path | None) -> AbstractContextManager[BinaryIO]:
-    """Opened before anything is exported: what was not written is not on record either."""
-    if path is None:
-        return nullcontext(sys.stdout.buffer)
-    try:
-        return path.open("wb")
-    except OSError as error:
-        raise CommandError(f"--output: {path}: {error.strerror}") from error
 
 
 def _find(wanted: str) -> Event:

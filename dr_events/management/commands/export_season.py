@@ -5,13 +5,14 @@ from __future__ import annotations
 from argparse import ArgumentParser, ArgumentTypeError
 from datetime import date, datetime, time
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from chargers import audit
 from dr_events import seasons
+from dr_events.management.files import manifest_beside, opened
 
 
 class Command(BaseCommand):
@@ -32,9 +33,8 @@ class Command(BaseCommand):
         if options["end"] <= options["start"]:
             raise CommandError("--to: is not after --from")
         output: Path = options["output"]
-        manifest = output.with_name(f"{output.name}.manifest.json")
-        # Opened before anything is exported: what was not written is not on record either.
-        with _opened(output) as file, _opened(manifest) as beside:
+        manifest = manifest_beside(output)
+        with opened(output) as file, opened(manifest) as beside:
             taken = seasons.take(
                 output.name,
                 options["format"],
@@ -46,13 +46,6 @@ class Command(BaseCommand):
             file.write(taken.content)
             beside.write(taken.manifest)
         self.stdout.write(f"Wrote {output} and {manifest}: {taken.rows} rows.")
-
-
-def _opened(path: Path) -> BinaryIO:
-    try:
-        return path.open("wb")
-    except OSError as error:
-        raise CommandError(f"--output: {path}: {error.strerror}") from error
 
 
 def _day(text: str) -> datetime:

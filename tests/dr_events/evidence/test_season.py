@@ -9,6 +9,7 @@ from django.core.management import CommandError, call_command
 
 from chargers.models import AuditEntry
 from dr_events import verify
+from dr_events.evidence.baselines import METER_BEFORE
 from dr_events.evidence.season import Held, season_rows
 from dr_events.evidence.tables import SITES
 from tests.dr_events.evidence.told import told_event
@@ -97,6 +98,9 @@ def test_a_season_has_a_signed_manifest_beside_it(tmp_path, capsys, format_):
     said = json.loads(manifest.read_bytes())["manifest"]
     assert said["season"]["events"] == [str(event.id)]
     assert said["inputs"] == {"events": 1}
+    assert [(one["id"], one["grade"]) for one in said["methods"]] == [
+        (METER_BEFORE.id, "not settlement grade")
+    ]
 
     path.write_bytes(path.read_bytes().replace(b"1", b"2", 1))
     assert verify.main([str(path), "--manifest", str(manifest)]) == 1
