@@ -34,7 +34,9 @@ MAX_SOCKET_PATH = 103
 MAX_TURN_S = 30.0
 
 COMMANDS_WITH_DATABASE = {
+    "axes_reset_username",
     "changepassword",
+    "clearsessions",
     "cleartokens",
     "create_api_client",
     "create_app_role",
@@ -42,6 +44,7 @@ COMMANDS_WITH_DATABASE = {
     "dbshell",
     "declare_event",
     "export_report",
+    "export_season",
     "import",
     "export",
     "makemigrations",
@@ -49,6 +52,7 @@ COMMANDS_WITH_DATABASE = {
     "shell",
     "showmigrations",
     "sync_chargers",
+    "verify_audit",
 }
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from django.core.management import get_commands
 
+from gateway.embedded import COMMANDS_WITH_DATABASE
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 README = (REPOSITORY / "README.md").read_text()
 PAGES = [*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").rglob("*.md")]
@@ -35,6 +37,14 @@ def test_the_readme_names_every_variable_the_settings_read_and_no_other():
     read = set(re.findall(r'\benv\.\w+\(\s*"([A-Z][A-Z0-9_]*)"', settings))
 
     assert set(re.findall(r"^\| `([A-Z][A-Z0-9_]*)` \|", README, re.MULTILINE)) == read
+
+
+def test_every_command_that_needs_the_database_brings_it_where_it_is_embedded():
+    pages = "".join(page.read_text() for page in PAGES)
+    named = set(re.findall(r"manage\.py ([a-z_]+)", pages))
+
+    # These need none, or run the servers themselves.
+    assert named - COMMANDS_WITH_DATABASE == {"demo", "signing_keys", "simulator", "up"}
 
 
 def test_every_command_the_readme_names_exists():
