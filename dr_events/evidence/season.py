@@ -8,8 +8,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from dr_events.evidence.performance import percent
+from dr_events.evidence.performance import kwh, percent
 from dr_events.evidence.tables import SEASON, Row
+
+# kWh ordered and delivered of one event; None: not known.
+Energies = tuple[float | None, float | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +32,7 @@ class _Totals:
     participations: int = 0
     exceptions: int = 0
     opt_outs: int = 0
-    ordered_kwh: float = 0.0
-    delivered_kwh: float = 0.0
-    by_event: list[tuple[float, float]] = field(default_factory=list)
+    by_event: list[Energies] = field(default_factory=list)
 
 
 def season_rows(events: Iterable[Held]) -> Iterator[Row]:
@@ -49,36 +50,45 @@ def season_rows(events: Iterable[Held]) -> Iterator[Row]:
 
 
 def _add(totals: _Totals, event: Held, sites: Sequence[Any], opt_outs: int) -> None:
-    ordered = sum(site.ordered_kwh or 0.0 for site in sites)
-    delivered = sum(site.delivered_kwh or 0.0 for site in sites)
     totals.hours += event.hours
     totals.participations += sum(site.participations for site in sites)
     totals.exceptions += sum(site.exceptions for site in sites)
     totals.opt_outs += opt_outs
-    totals.ordered_kwh += ordered
-    totals.delivered_kwh += delivered
-    totals.by_event.append((ordered, delivered))
+    totals.by_event.append(_added((site.ordered_kwh, site.delivered_kwh) for site in sites))
 
 
 def _row(scope: str, id_: str, found: _Totals) -> Row:
+    ordered_kwh, delivered_kwh = map(kwh, _added(found.by_event))
     row: Row = SEASON.row(
         scope=scope,
         id=id_,
         name=found.name,
         events=len(found.by_event),
+        events_unmeasured=sum(delivered is None for _, delivered in found.by_event),
         hours=round(found.hours, 4),
         participations=found.participations,
         exceptions=found.exceptions,
         opt_outs=found.opt_outs,
-        ordered_kwh=round(found.ordered_kwh, 6),
-        delivered_kwh=round(found.delivered_kwh, 6),
-        performance_percent=percent(found.delivered_kwh, found.ordered_kwh),
+        ordered_kwh=ordered_kwh,
+        delivered_kwh=delivered_kwh,
+        performance_percent=percent(delivered_kwh, ordered_kwh),
         fatigue_points=_fatigue(found.by_event),
     )
     return row
 
 
-def _fatigue(by_event: Sequence[tuple[float, float]]) -> float | None:
+def _added(energies: Iterable[Energies]) -> Energies:
+    """Together, as far as they are known; a gap is no zero."""
+    pairs = list(energies)
+    return _sum(ordered for ordered, _ in pairs), _sum(delivered for _, delivered in pairs)
+
+
+def _sum(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
+
+
+def _fatigue(by_event: Sequence[Energies]) -> float | None:
     """By how many points performance was lower in the later half of the events than in the
     earlier one; the middle one of an odd number counts in neither."""
     half = len(by_event) // 2
@@ -87,5 +97,6 @@ def _fatigue(by_event: Sequence[tuple[float, float]]) -> float | None:
     return None if before is None or after is None else round(before - after, 2)
 
 
-def _performance(by_event: Sequence[tuple[float, float]]) -> float | None:
-    return percent(sum(d for _, d in by_event), sum(o for o, _ in by_event))
+def _performance(by_event: Sequence[Energies]) -> float | None:
+    ordered, delivered = _added(by_event)
+    return percent(delivered, ordered)

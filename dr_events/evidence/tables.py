@@ -353,6 +353,7 @@ SEASON = Table(
     id text: eDRV's id of the location, or the client
     name text: the site's name
     events integer: events it took part in
+    events_unmeasured integer: of these, those of which nobody knows what was delivered
     hours number: their hours together
     participations integer: sessions in them
     exceptions integer: non-responsive, rejected, unreachable or unproven

@@ -44,8 +44,28 @@ def test_a_season_adds_up_by_site_by_client_and_over_all():
     assert (a.ordered_kwh, a.delivered_kwh, a.performance_percent) == (20.0, 16.0, 80.0)
     assert (programme.events, programme.ordered_kwh) == (2, 24.0)
     assert rows["client", "user:anna"].delivered_kwh == 7.0
-    assert rows["site", "b"].performance_percent == 0.0
+    assert rows["site", "b"].performance_percent is None
     assert rows["site", "b"].fatigue_points is None
+
+
+def test_what_is_not_known_is_no_zero():
+    rows = {
+        (row.scope, row.id): row
+        for row in season_rows(
+            [
+                held(site("a", 10.0, 9.0), site("b", None, None)),
+                held(site("a", 10.0, 7.0), site("b", None, None)),
+                held(site("b", None, None)),
+            ]
+        )
+    }
+
+    b, programme = rows["site", "b"], rows["programme", ""]
+    assert (b.events, b.events_unmeasured) == (3, 3)
+    assert (b.ordered_kwh, b.delivered_kwh, b.performance_percent) == (None, None, None)
+    assert (programme.events, programme.events_unmeasured) == (3, 1)
+    assert (programme.ordered_kwh, programme.delivered_kwh) == (20.0, 16.0)
+    assert (programme.performance_percent, programme.fatigue_points) == (80.0, None)
 
 
 @pytest.mark.parametrize(
