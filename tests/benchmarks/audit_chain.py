@@ -15,7 +15,7 @@ from unittest import mock
 
 from tests.benchmarks.servers import own_servers
 
-SESSIONS, A_STATION, BATCH, ROUNDS = 5_000, 20, 250, 3
+SESSIONS, A_STATION, BATCH, ROUNDS = 5_000, 20, 250, 12
 
 
 def main() -> None:
