@@ -79,6 +79,7 @@ SOME = [1, 2, 3, 4, 5]
 NAMES = [f"{number:024x}" for number in SOME]
 ACTIONS = [f"action-{number}" for number in SOME]
 TIMES = [NOW] * len(SOME)
+NOTHING = [None] * len(SOME)
 
 STATEMENTS: dict[str, tuple[str, Any]] = {
     "claiming": (claims._DUE, {"now": NOW, "most": 100}),
@@ -87,11 +88,11 @@ STATEMENTS: dict[str, tuple[str, Any]] = {
     "leasing": (claims._LEASE, [NOW, SOME, [1] * len(SOME)]),
     "recording replies": (
         dispatch._RECORD_REPLIES,
-        [SOME, *[[None] * len(SOME)] * 4, ["requested"] * len(SOME), *[[None] * len(SOME)] * 2],
+        [SOME, *[NOTHING] * 4, ["requested"] * len(SOME), *[NOTHING] * 2],
     ),
-    "next steps": (settlement._ADVANCE, [SOME, *[[None] * len(SOME)] * 7, NOW]),
+    "next steps": (settlement._ADVANCE, [SOME, *[NOTHING] * 7, NOW]),
     "sent all the same": (settlement._NOTE_SENT, [SOME, TIMES]),
-    "recording answers": (settlement._RECORD_ANSWERS, [SOME, *[[None] * len(SOME)] * 4]),
+    "recording answers": (settlement._RECORD_ANSWERS, [SOME, *[NOTHING] * 4]),
     "tries of answers": (settlement._TRIES, [SOME]),
     "accepting": (settlement._ACCEPT_COMMANDS, {"attempts": SOME, "now": NOW}),
     "confirming": (settlement._CONFIRM_SESSIONS, {"attempts": SOME, "now": NOW}),
