@@ -43,7 +43,7 @@ class Claim:
 def claim(most: int, *, endpoint: Endpoint, now: datetime, lease_until: datetime) -> list[Claim]:
     """Take on up to `most` due commands, those that promise the largest relief first."""
     taken: list[dict[str, Any]] = []
-    sql.run(_IN_THE_INDEX_S_ORDER)
+    sql.run(_BY_INDEX_ONLY)
     while not taken:
         due = _due(most, now)
         if not due:
@@ -176,8 +176,9 @@ def lease_for(timeout_s: float, *, now: datetime, margin_s: float) -> datetime:
 
 
 # Statistics are older than a burst: by them there is next to nothing due, and a plan that joins and
-# sorts all of it for every claim looks cheap.
-_IN_THE_INDEX_S_ORDER = "SET LOCAL enable_sort = off"
+# sorts all of it for every claim looks cheap. So does, in the first event of a database, a check of
+# the attempts' foreign key that reads all commands for each (measured: 0.4 s for 1,000 attempts).
+_BY_INDEX_ONLY = "SET LOCAL enable_sort = off; SET LOCAL enable_seqscan = off"
 
 # A session whose older command is on the wire waits for that answer: eDRV must get a session's
 # commands in their order. Rows that others have locked are left to them.

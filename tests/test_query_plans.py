@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from chargers import claims, dispatch, inbox, sessions, settlement, sql
+from chargers import claims, dispatch, inbox, limits, sessions, settlement, sql
+from chargers.edrv.calls import Endpoint
+from chargers.electricity import Limit, Unit
+from chargers.limits import Want
 from chargers.models import Session, WebhookDelivery
 from dr_events import facts, fanout, intake, judgement, pruning, reports, scope, troubles
 from dr_events.models import Event
@@ -149,9 +152,32 @@ def test_claiming_goes_by_expected_relief_without_sorting_all_that_is_due(event:
         " next_attempt_at = %s, expected_relief_w = id",
         [NOW - timedelta(hours=1)],
     )
-    sql.run(claims._IN_THE_INDEX_S_ORDER)
+    sql.run(claims._BY_INDEX_ONLY)
 
     plan = "\n".join(sql.texts(f"EXPLAIN {claims._DUE}", {"now": NOW, "most": 100}))
 
     assert "command_claimable" in plan
     assert "Sort Key: command.expected_relief_w" not in plan
+
+
+@pytest.mark.django_db
+def test_the_first_claim_of_a_database_checks_its_attempts_commands_by_index(event: Event) -> None:
+    # PostgreSQL plans the check of a foreign key once a connection, and keeps to it.
+    sql.run("DISCARD PLANS")
+    sql.run("TRUNCATE chargers_command CASCADE")
+    sql.run("ANALYZE chargers_command")
+    limits.want([Want(number, Limit(Unit.POWER, 5000)) for number in range(1, 65)], now=NOW)
+    endpoint = Endpoint("http://127.0.0.1:9/v1.1", "key")
+    sql.run("SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED")
+    before = sequential_scans("chargers_command")
+
+    claimed = claims.claim(100, endpoint=endpoint, now=NOW, lease_until=NOW + timedelta(minutes=1))
+    sql.run("SET CONSTRAINTS ALL IMMEDIATE")
+
+    assert len(claimed) == 64
+    assert sequential_scans("chargers_command") == before
+
+
+def sequential_scans(table: str) -> int:
+    """How many this transaction has made."""
+    return sql.ids("SELECT pg_stat_get_xact_numscans(%s::regclass)", [table])[0]
