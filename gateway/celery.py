@@ -9,6 +9,8 @@ from celery import Celery
 from celery.signals import setup_logging, worker_process_init
 from django.db import connections
 
+from gateway import warmth
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway.settings")
 
 app = Celery("gateway")
@@ -22,6 +24,7 @@ def keep_our_logging(**_: Any) -> None:
 
 
 @worker_process_init.connect
-def drop_inherited_connections(**_: Any) -> None:
+def become_a_child(**_: Any) -> None:
     """A forked child must not talk over its parent's connections."""
     connections.close_all()
+    warmth.spare_what_stays()
