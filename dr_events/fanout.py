@@ -85,9 +85,11 @@ def plan_event(event: Event, *, now: datetime) -> None:
 
 def _plan_active(event: Event, now: datetime) -> datetime | None:
     """Returns when the next sessions begin that start at times of their own."""
-    aimed_at = scope.sessions_of(list(event.targets.values_list("type", "value")))
+    targets = list(event.targets.values_list("type", "value"))
     if event.reference_sessions is None:
-        sql.run(_TAKE_REFERENCE, {"event": event.id, "sessions": aimed_at})
+        aimed_at = scope.sessions_with_reference(event.id, targets)
+    else:
+        aimed_at = scope.sessions_of(targets)
     sql.run("UPDATE dr_events_event SET plan_again_at = NULL WHERE id = %s", [event.id])
     begun = [session_id for session_id in aimed_at if scope.has_begun(event, session_id, now=now)]
     for chunk in _chunks(begun, whole=event.kind.is_shared or pools.any_at_all()):
@@ -350,18 +352,6 @@ _PLANNED = """
            plan_again_at = CASE WHEN status = 'active'
                                 THEN LEAST(plan_again_at, %(again_at)s) ELSE %(again_at)s END
      WHERE id = %(event)s
-"""
-
-# The draw of the whole scope before anything is limited; what is not metered is counted, not
-# guessed at.
-_TAKE_REFERENCE = """
-    UPDATE dr_events_event
-       SET reference_w = drawn.power_w, reference_sessions = drawn.sessions,
-           reference_unmetered = drawn.unmetered
-      FROM (SELECT COALESCE(sum(power_w), 0) AS power_w, count(*) AS sessions,
-                   count(*) FILTER (WHERE power_w IS NULL) AS unmetered
-              FROM chargers_session WHERE id = ANY(%(sessions)s)) AS drawn
-     WHERE id = %(event)s AND reference_sessions IS NULL
 """
 
 _CAPACITIES_TO_PLAN = """

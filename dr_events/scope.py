@@ -15,15 +15,37 @@ Target = tuple[str, str]
 
 def sessions_of(targets: Sequence[Target]) -> list[int]:
     """The started sessions that any of the targets names, the largest draw first."""
-    types, values = sql.columns(targets, 2)
-    return sql.ids(_SESSIONS_OF_TARGETS, {"types": types, "values": values})
+    return sql.ids(f"WITH {_aimed_at(targets)} {_LARGEST_FIRST}", _columns(targets))
+
+
+def sessions_with_reference(event_id: UUID, targets: Sequence[Target]) -> list[int]:
+    """The same, and what they draw noted as the reference of an event that has none yet. In one
+    statement: a round with 10,000 ids takes longer than finding them."""
+    query = f"WITH {_aimed_at(targets)}, {_TAKE_REFERENCE} {_LARGEST_FIRST}"
+    return sql.ids(query, {**_columns(targets), "event": event_id})
 
 
 def is_empty(targets: Sequence[Target]) -> bool:
     """Whether none of the targets names a started session."""
-    types, values = sql.columns(targets, 2)
-    [found] = sql.rows(_ANY_SESSION_OF_TARGETS, {"types": types, "values": values})
+    query = f"WITH {_aimed_at(targets)} SELECT EXISTS (SELECT FROM aimed_at) AS any_session"
+    [found] = sql.rows(query, _columns(targets))
     return not found["any_session"]
+
+
+def _columns(targets: Sequence[Target]) -> dict[str, list[str]]:
+    types, values = sql.columns(targets, 2)
+    return {"types": types, "values": values}
+
+
+def _aimed_at(targets: Sequence[Target]) -> str:
+    """SQL of the named query `aimed_at`: sessions and what they draw. Only of the types there are,
+    since the plan is made for all that is in it."""
+    types = sorted({type_ for type_, _ in targets})
+    if "all" in types:
+        ways = [_ANYWHERE]
+    else:
+        ways = [_BY_TYPE[type_] for type_ in types] or [f"{_ANYWHERE} AND FALSE"]
+    return f"target AS (SELECT * FROM {_TARGETS}), aimed_at AS ({' UNION '.join(ways)})"
 
 
 def metered_w(session_ids: Iterable[int]) -> float:
@@ -74,9 +96,12 @@ def _begins_at(event: Event, session_id: int) -> datetime:
 
 def unmatched(targets: Sequence[Target]) -> list[Target]:
     """The targets that name nothing in the fleet, whether or not a car is charging there."""
-    types, values = sql.columns(targets, 2)
-    matched = sql.rows(_MATCHED, {"types": types, "values": values})
-    known = {(row["type"], row["value"]) for row in matched}
+    types = sorted({type_ for type_, _ in targets})
+    if not types:
+        return []
+    matched = " UNION ALL ".join(_MATCHED[type_] for type_ in types)
+    found = sql.rows(f"WITH target AS (SELECT * FROM {_TARGETS}) {matched}", _columns(targets))
+    known = {(row["type"], row["value"]) for row in found}
     return [target for target in targets if target not in known]
 
 
@@ -90,35 +115,54 @@ _SITE_MATCHES = """
     OR (target.type = 'site' AND target.value = site.external_id)
 """
 
-# From the few sites and stations down to their sessions, by index all the way.
-_BY_PLACE = f"""
-    WITH target AS (SELECT * FROM {_TARGETS}),
-    stations AS (
-        SELECT station.id FROM chargers_chargestation AS station
-         WHERE station.site_id IN (
-               SELECT site.id FROM chargers_site AS site JOIN target ON {_SITE_MATCHES})
-        UNION
-        SELECT station.id FROM chargers_chargestation AS station
-          JOIN target ON target.type = 'chargestation' AND target.value = station.external_id),
-    by_place AS NOT MATERIALIZED (
-        SELECT session.id, session.power_w FROM chargers_session AS session
-         WHERE session.ended_at IS NULL AND session.status = 'started'
-           AND session.chargestation_id IN (SELECT id FROM stations)),
-    by_name AS NOT MATERIALIZED (
-        SELECT session.id, session.power_w FROM chargers_session AS session
-          JOIN target ON target.type = 'session' AND target.value = session.external_id
-         WHERE session.ended_at IS NULL AND session.status = 'started')
-"""
+_STARTED = "session.ended_at IS NULL AND session.status = 'started'"
 
-_SESSIONS_OF_TARGETS = f"""
-    {_BY_PLACE}
-    SELECT id FROM (SELECT * FROM by_place UNION SELECT * FROM by_name) AS found
-     ORDER BY power_w DESC NULLS LAST, id
-"""
+_ANYWHERE = f"SELECT id, power_w FROM chargers_session AS session WHERE {_STARTED}"
 
-_ANY_SESSION_OF_TARGETS = f"""
-    {_BY_PLACE}
-    SELECT EXISTS (SELECT FROM by_name) OR EXISTS (SELECT FROM by_place) AS any_session
+# What a target of each type names, by its value.
+_NAMED = {
+    "grid_zone": ("chargers_site", "grid_zone"),
+    "substation": ("chargers_site", "substation"),
+    "feeder": ("chargers_site", "feeder"),
+    "site": ("chargers_site", "external_id"),
+    "chargestation": ("chargers_chargestation", "external_id"),
+    "session": ("chargers_session", "external_id"),
+}
+
+_DOWN_FROM = {
+    "chargers_site": """
+          JOIN chargers_chargestation AS station ON station.site_id = named.id
+          JOIN chargers_session AS session ON session.chargestation_id = station.id""",
+    "chargers_chargestation": """
+          JOIN chargers_session AS session ON session.chargestation_id = named.id""",
+    "chargers_session": "JOIN chargers_session AS session ON session.id = named.id",
+}
+
+# From the few sites and stations down to their sessions, by index all the way. OFFSET 0 keeps who
+# asks for one session only from being served by reading the sites until one fits.
+_BY_TYPE = {
+    type_: f"""
+        SELECT session.id, session.power_w
+          FROM (SELECT named.id FROM target JOIN {table} AS named
+                    ON target.type = '{type_}' AND target.value = named.{column} OFFSET 0) AS named
+          {_DOWN_FROM[table]}
+         WHERE {_STARTED}"""
+    for type_, (table, column) in _NAMED.items()
+}
+
+_LARGEST_FIRST = "SELECT id FROM aimed_at ORDER BY power_w DESC NULLS LAST, id"
+
+# The draw of the whole scope before anything is limited; what is not metered is counted, not
+# guessed at.
+_TAKE_REFERENCE = """
+    noted AS (
+        UPDATE dr_events_event
+           SET reference_w = drawn.power_w, reference_sessions = drawn.sessions,
+               reference_unmetered = drawn.unmetered
+          FROM (SELECT COALESCE(sum(power_w), 0) AS power_w, count(*) AS sessions,
+                       count(*) FILTER (WHERE power_w IS NULL) AS unmetered
+                  FROM aimed_at) AS drawn
+         WHERE id = %(event)s AND reference_sessions IS NULL)
 """
 
 _PAIRS = f"""
@@ -134,11 +178,13 @@ _PAIRS = f"""
      WHERE session.id = ANY(%s) AND session.ended_at IS NULL AND session.status = 'started'
 """
 
-_MATCHED = f"""
-    SELECT target.type, target.value FROM {_TARGETS}
-     WHERE EXISTS (SELECT FROM chargers_site AS site WHERE {_SITE_MATCHES})
-        OR (target.type = 'chargestation' AND EXISTS (
-            SELECT FROM chargers_chargestation WHERE external_id = target.value))
-        OR (target.type = 'session' AND EXISTS (
-            SELECT FROM chargers_session WHERE external_id = target.value))
-"""
+_MATCHED = {
+    "all": """
+        SELECT type, value FROM target WHERE type = 'all' AND EXISTS (SELECT FROM chargers_site)""",
+    **{
+        type_: f"""
+        SELECT type, value FROM target WHERE type = '{type_}' AND EXISTS (
+               SELECT FROM {table} AS named WHERE named.{column} = target.value)"""
+        for type_, (table, column) in _NAMED.items()
+    },
+}

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from gateway import embedded
 from gateway.database_role import APP_ROLE
 from gateway.stack import Stack
 
@@ -29,6 +30,12 @@ def test_a_container_runs_what_up_runs(program):
     _python, _m, *ours = [word.replace("127.0.0.1", "0.0.0.0") for word in program.argv]
 
     assert words_of(program.name) == ours
+
+
+def test_the_container_of_the_database_plans_as_the_embedded_one_does():
+    options = [word for word in words_of("postgres")[1:] if word != "-c"]
+
+    assert dict(option.split("=") for option in options) == embedded.PLANNING
 
 
 @pytest.mark.parametrize("service", SERVICES)

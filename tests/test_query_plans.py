@@ -22,7 +22,8 @@ from tests.dr_events import story
 SESSIONS = 10_000
 # Smaller ones are rightly read whole.
 LARGE = {
-    "chargers_session", "chargers_command", "chargers_attempt", "chargers_meterreading",
+    "chargers_session", "chargers_chargestation", "chargers_command", "chargers_attempt",
+    "chargers_meterreading",
     "chargers_webhookdelivery", "dr_events_participation",
 }  # fmt: skip
 
@@ -112,6 +113,10 @@ STATEMENTS: dict[str, tuple[str, Any]] = {
     "parts": (facts._PARTS, [SOME]),
     "standings": (judgement._STANDINGS, [SOME]),
     "events of sessions": (scope._PAIRS, [SOME]),
+    "sessions of a site": (
+        f"WITH {scope._aimed_at([('site', 'site-1')])} {scope._LARGEST_FIRST}",
+        {"types": ["site"], "values": ["site-1"]},
+    ),
     "proof of restoring": (fanout._RESTORE, [SOME]),
     "events restored": (fanout._RESTORED_EVENTS, ()),
     "limits left behind": (troubles._STUCK, {"stuck_before": NOW}),
