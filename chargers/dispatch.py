@@ -23,6 +23,7 @@ from chargers.edrv.burst import Burst, Job, Reply
 from chargers.edrv.calls import Endpoint
 from chargers.edrv.payloads import ActionStatus
 from chargers.models import Command
+from chargers.pace import Sending
 from chargers.replies import Result, judge
 from chargers.sessions import Said
 from chargers.settlement import Answer, Move
@@ -91,9 +92,10 @@ class Dispatcher:
         if room < min(SMALLEST_CLAIM, self._rate.most(self._window)) and self._burst.outstanding:
             return 0
         now = timezone.now()
-        if pace.held_until(now=now):
+        sending = pace.sending(now=now)
+        if sending is Sending.HELD:
             return 0
-        if pace.in_trouble():
+        if sending is Sending.PROBING:
             room = PROBE - self._burst.outstanding
         claims = self._claim(room, now) if room > 0 else []
         if len(claims) == room and self._more_due:

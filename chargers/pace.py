@@ -6,12 +6,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from enum import Enum
 
 import redis
 import structlog
 from django.db.models import Q
 
-from chargers import counters
+from chargers import counters, sql
 from chargers.edrv.errors import EdrvError
 from chargers.models import Command, Heartbeat
 
@@ -80,6 +81,22 @@ def _reserve_in_redis(count: int, rate_per_s: float) -> float:
     return float(answer)
 
 
+class Sending(Enum):
+    """What eDRV's state allows just now: all, a few to see whether it is back, or none."""
+
+    FREELY = 0
+    PROBING = 1
+    HELD = 2
+
+
+def sending(*, now: datetime) -> Sending:
+    """Asked before every claim, so in one round."""
+    [found] = sql.rows(_SENDING, {"hold": HOLD, "trouble": TROUBLE, "now": now})
+    if found["is_held"]:
+        return Sending.HELD
+    return Sending.PROBING if found["is_in_trouble"] else Sending.FREELY
+
+
 def held_until(*, now: datetime) -> datetime | None:
     """Until when nothing is to be sent at all; None when sending is fine."""
     hold = Heartbeat.objects.filter(name=HOLD, at__gt=now).first()
@@ -131,3 +148,10 @@ def note_success(*, now: datetime) -> bool:
         Heartbeat.objects.filter(name=HOLD).delete()
         log.info("edrv.recovered")
     return ended
+
+
+_SENDING = """
+    SELECT EXISTS (SELECT FROM chargers_heartbeat
+                    WHERE name = %(hold)s AND at > %(now)s) AS is_held,
+           EXISTS (SELECT FROM chargers_heartbeat WHERE name = %(trouble)s) AS is_in_trouble
+"""
