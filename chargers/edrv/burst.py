@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import pycurl
+import uvloop
 from certifi import where as public_authorities
 
 from chargers.edrv.calls import Call, Endpoint
@@ -58,7 +59,7 @@ class Burst:
 
     def __init__(self, endpoint: Endpoint, *, concurrency: int) -> None:
         self._replies: queue.SimpleQueue[Reply] = queue.SimpleQueue()
-        self._loop = asyncio.new_event_loop()
+        self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="edrv-burst", daemon=True)
         self._loop.set_exception_handler(_give_up)
         self._lines = _Lines(endpoint, concurrency, self._loop, self._replies)
@@ -130,7 +131,9 @@ class _Lines:
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._set_alarm)
         self._multi.setopt(pycurl.M_MAXCONNECTS, concurrency)
-        self._idle = [_Line(endpoint) for _ in range(concurrency)]
+        self._endpoint, self._concurrency = endpoint, concurrency
+        # Made when first needed: all of them would keep the first command waiting.
+        self._idle: list[_Line] = []
         self._busy: dict[pycurl.Curl, _Line] = {}
         self.begun = 0
 
@@ -144,8 +147,8 @@ class _Lines:
         self._multi.close()
 
     def _begin(self) -> None:
-        """Give every idle line a job whose time has come, in their order."""
-        while self._jobs and self._idle:
+        """Give every line that is free a job whose time has come, in their order."""
+        while self._jobs and len(self._busy) < self._concurrency:
             now_s = time.time()
             if (delay_s := self._jobs[0].send_at_s - now_s) > 0:
                 self._loop.call_later(delay_s, self._begin)
@@ -155,7 +158,8 @@ class _Lines:
             if now_s >= job.send_before_s:
                 self._replies.put(Reply(job.key, None, now_s))
             else:
-                self._send(self._idle.pop(), job, now_s)
+                line = self._idle.pop() if self._idle else _Line(self._endpoint)
+                self._send(line, job, now_s)
 
     def _send(self, line: _Line, job: Job, now_s: float) -> None:
         try:
