@@ -399,6 +399,8 @@ _ENLIST = """
                                       AND session.ended_at IS NULL
       JOIN chargers_chargestation AS station ON station.id = session.chargestation_id
       JOIN chargers_site AS site ON site.id = station.site_id
+     -- Else the order in which reports list them would hang on how it was planned.
+     ORDER BY pair.event_id, pair.session_id
         ON CONFLICT (event_id, session_id) DO UPDATE
        SET state = 'pending', reason = '', released_at = NULL, released_generation = NULL,
            was_limited = FALSE, restored_at = NULL
