@@ -87,7 +87,7 @@ def _plan_active(event: Event, now: datetime) -> datetime | None:
     """Returns when the next sessions begin that start at times of their own."""
     targets = list(event.targets.values_list("type", "value"))
     if event.reference_sessions is None:
-        aimed_at = scope.sessions_with_reference(event.id, targets)
+        aimed_at = scope.take_reference(event.id, targets)
     else:
         aimed_at = scope.sessions_of(targets)
     sql.run("UPDATE dr_events_event SET plan_again_at = NULL WHERE id = %s", [event.id])

@@ -18,9 +18,9 @@ def sessions_of(targets: Sequence[Target]) -> list[int]:
     return sql.ids(f"WITH {_aimed_at(targets)} {_LARGEST_FIRST}", _columns(targets))
 
 
-def sessions_with_reference(event_id: UUID, targets: Sequence[Target]) -> list[int]:
-    """The same, and what they draw noted as the reference of an event that has none yet. In one
-    statement: a round with 10,000 ids takes longer than finding them."""
+def take_reference(event_id: UUID, targets: Sequence[Target]) -> list[int]:
+    """Note what `sessions_of` the targets draw as the reference of an event that has none yet;
+    returns them. In one statement: a round with 10,000 ids takes longer than finding them."""
     query = f"WITH {_aimed_at(targets)}, {_TAKE_REFERENCE} {_LARGEST_FIRST}"
     return sql.ids(query, {**_columns(targets), "event": event_id})
 

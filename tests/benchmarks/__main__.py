@@ -130,7 +130,9 @@ What each line measures:
 - **First command.** From the REST call to the first request at the provider, against
   `delay().get()` of a task that does nothing.
 - **Relief.** One session in ten is a DC charger of 50 to 150 kW.
-- **Cost a session, end, sweep, planning.** Per session, so that 1× is linear.
+- **Cost a session, end, sweep, planning.** Per session, so that 1× is linear. 1,000 commands with
+  {in_flight} in flight are three rounds of the provider's {delay_ms} ms whoever sends them, and
+  what passes before the first of them weighs ten times as much as in 10,000.
 - **Pages.** Queries of each page, for an event on the whole fleet; sequential scans by `EXPLAIN`
   for an event on one feeder of it, some 2,000 sessions, tables below 1,000 rows left out. An event
   on the whole fleet has its participations and sessions read whole.
