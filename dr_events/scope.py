@@ -107,14 +107,6 @@ def unmatched(targets: Sequence[Target]) -> list[Target]:
 
 _TARGETS = "unnest(%(types)s::text[], %(values)s::text[]) AS target (type, value)"
 
-_SITE_MATCHES = """
-    target.type = 'all'
-    OR (target.type = 'grid_zone' AND target.value = site.grid_zone)
-    OR (target.type = 'substation' AND target.value = site.substation)
-    OR (target.type = 'feeder' AND target.value = site.feeder)
-    OR (target.type = 'site' AND target.value = site.external_id)
-"""
-
 _STARTED = "session.ended_at IS NULL AND session.status = 'started'"
 
 _ANYWHERE = f"SELECT id, power_w FROM chargers_session AS session WHERE {_STARTED}"
@@ -165,17 +157,24 @@ _TAKE_REFERENCE = """
          WHERE id = %(event)s AND reference_sessions IS NULL)
 """
 
+_CALLED = {
+    "chargers_site": "site", "chargers_chargestation": "station", "chargers_session": "session",
+}  # fmt: skip
+
+_IS_NAMED = " OR ".join(
+    f"(target.type = '{type_}' AND target.value = {_CALLED[table]}.{column})"
+    for type_, (table, column) in _NAMED.items()
+)
+
 _PAIRS = f"""
     SELECT DISTINCT event.id AS event_id, session.id AS session_id
       FROM chargers_session AS session
       JOIN chargers_chargestation AS station ON station.id = session.chargestation_id
       JOIN chargers_site AS site ON site.id = station.site_id
       JOIN dr_events_event AS event ON event.status = 'active'
-      JOIN dr_events_eventtarget AS target ON target.event_id = event.id AND (
-           {_SITE_MATCHES}
-           OR (target.type = 'chargestation' AND target.value = station.external_id)
-           OR (target.type = 'session' AND target.value = session.external_id))
-     WHERE session.id = ANY(%s) AND session.ended_at IS NULL AND session.status = 'started'
+      JOIN dr_events_eventtarget AS target
+        ON target.event_id = event.id AND (target.type = 'all' OR {_IS_NAMED})
+     WHERE session.id = ANY(%s) AND {_STARTED}
 """
 
 _MATCHED = {

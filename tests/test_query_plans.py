@@ -23,8 +23,7 @@ SESSIONS = 10_000
 # Smaller ones are rightly read whole.
 LARGE = {
     "chargers_session", "chargers_chargestation", "chargers_command", "chargers_attempt",
-    "chargers_meterreading",
-    "chargers_webhookdelivery", "dr_events_participation",
+    "chargers_meterreading", "chargers_webhookdelivery", "dr_events_participation",
 }  # fmt: skip
 
 
