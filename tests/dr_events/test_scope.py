@@ -8,8 +8,8 @@ from dr_events.models import Event
 from tests import large_fleet
 from tests.dr_events import story
 
-# Of 200 sessions at 5 sites, all on one feeder; the first site has 24 stations, and two cars each but
-# at the first of them.
+# Of 200 sessions, all on one feeder; the first site has 24 stations, with two cars at each but the
+# first of them.
 NAMED = {
     ("all", ""): 200,
     ("grid_zone", "North"): 200,
