@@ -1,31 +1,42 @@
 """Many threads, one commit.
 
-A transaction costs much the same whether it stores one row or a hundred. Whoever comes while
-nothing is being committed commits at once, by himself. Whoever comes while another commits waits;
-the first of those who wait commits for all of them as soon as the other is through. So nobody
-waits for company, and the more come the fewer commits each of them costs.
+A transaction costs much the same whether it stores one row or a hundred. So one thread commits for
+all others: whatever came while it was committing is its next commit, and one that comes alone is
+committed at once.
 
-    thread 1  ── commits 1 ──▶ done
-    thread 2      comes, waits ──▶ commits 2, 3, 4 ──▶ done
-    thread 3        comes, waits ────────────────────▶ done
-    thread 4           comes, waits ─────────────────▶ done
-    thread 5                          comes, waits ──▶ commits 5 …
+    thread 1   comes ──────▶ done
+    thread 2      comes, waits ───────────▶ done
+    thread 3         comes, waits ────────▶ done
+    thread 4                     comes, waits ─────▶ done
+    committer  ──── 1 ─────▶──── 2, 3 ────▶─── 4 ──▶
+
+Senders that keep a number of deliveries in flight send the next as soon as the last are answered.
+To commit for the first of them would leave the others to the commit after it, and a commit would
+store half of what it could. So after a commit for several, the next waits for as many, for an
+instant at most.
 """
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
-from django.db import DataError, IntegrityError
+from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, connection
 
 Item = TypeVar("Item")
 
 # What is wrong with one item, and not with all of them: a text that cannot be encoded, a value that
 # the database refuses.
 OF_ONE_ITEM = (DataError, IntegrityError, ValueError)
+
+# About what a commit takes, and what a sender nearby needs to send the next.
+COMPANY_S = 0.002
+# The connection is kept for those who come soon: to take one from the pool and to see whether it is
+# alive costs half as much as to store.
+KEEPS_CONNECTION_S = 1
 
 
 class NotCommitted(Exception):
@@ -37,8 +48,7 @@ class _Waiting(Generic[Item]):
 
     def __init__(self, item: Item) -> None:
         self.item = item
-        self.leads = False
-        self.error: BaseException | None = None
+        self.error: Exception | None = None
         self._called = threading.Lock()
         self._called.acquire()
 
@@ -52,7 +62,8 @@ class _Waiting(Generic[Item]):
 class GroupCommit(Generic[Item]):
     """Gathers the items of all threads and commits them together.
 
-    commit: stores all of them in one transaction, or raises and has stored none.
+    commit: stores all of them in one transaction, or raises and has stored none. It is called by
+    a thread of this group's own.
     weight: of one item; a commit takes no more than `most` of it, but always one item.
     """
 
@@ -64,63 +75,55 @@ class GroupCommit(Generic[Item]):
         most: int,
     ) -> None:
         self._commit, self._weight, self._most = commit, weight, most
-        self._lock = threading.Lock()
         self._gathered: deque[_Waiting[Item]] = deque()
-        self._is_busy = False
+        self._changed = threading.Condition()
+        self._expected = 1
+        self._committer: threading.Thread | None = None
 
     def add(self, item: Item) -> None:
         """Returns once the item is committed. Raises NotCommitted."""
         one = _Waiting(item)
-        self._queue(one)
-        try:
-            if not one.leads:
-                one.wait()
-        except BaseException:
-            self._leave(one)
-            raise
-        if one.leads:
-            self._lead()
+        with self._changed:
+            self._gathered.append(one)
+            if self._committer is None:
+                self._start()
+            if len(self._gathered) in (1, self._expected):
+                self._changed.notify()
+        one.wait()
         if one.error:
             raise NotCommitted(type(one.error).__name__) from one.error
 
-    def _queue(self, one: _Waiting[Item]) -> None:
-        with self._lock:
-            self._gathered.append(one)
-            one.leads = not self._is_busy
-            self._is_busy = True
+    def _start(self) -> None:
+        """At the first need: a thread does not survive a fork."""
+        self._committer = threading.Thread(target=self._run, name="committer", daemon=True)
+        self._committer.start()
 
-    def _leave(self, one: _Waiting[Item]) -> None:
-        """A thread that ends while it waits must not be the one all others wait for."""
-        with self._lock:
-            if one in self._gathered:
-                self._gathered.remove(one)
-        if one.leads:
-            self._hand_over()
-
-    def _lead(self) -> None:
-        with self._lock:
-            batch = self._take()
-        try:
+    def _run(self) -> None:
+        while True:
+            batch = self._next()
             self._store(batch)
-        except BaseException as error:
-            _fail(batch, error)
-            raise
-        finally:
-            self._hand_over()
             for one in batch:
                 one.call()
 
-    def _hand_over(self) -> None:
-        with self._lock:
-            following = self._gathered[0] if self._gathered else None
-            self._is_busy = following is not None
-            if following:
-                following.leads = True
-        if following:
-            following.call()
+    def _next(self) -> list[_Waiting[Item]]:
+        """What is to be committed together, once there is anything."""
+        with self._changed:
+            if not self._changed.wait_for(self._is_anybody_there, KEEPS_CONNECTION_S):
+                _let_go()
+                self._changed.wait_for(self._is_anybody_there)
+            self._changed.wait_for(self._are_all_there, COMPANY_S)
+            batch = self._take()
+            self._expected = len(batch)
+            return batch
+
+    def _is_anybody_there(self) -> bool:
+        return bool(self._gathered)
+
+    def _are_all_there(self) -> bool:
+        return len(self._gathered) >= self._expected
 
     def _take(self) -> list[_Waiting[Item]]:
-        """The oldest, among them whoever leads."""
+        """The oldest."""
         taken = [self._gathered.popleft()]
         weight = self._weight(taken[0].item)
         while self._gathered:
@@ -136,15 +139,18 @@ class GroupCommit(Generic[Item]):
             self._commit([one.item for one in batch])
         except OF_ONE_ITEM as error:
             if len(batch) == 1:
-                _fail(batch, error)
+                batch[0].error = error
                 return
             middle = len(batch) // 2
             self._store(batch[:middle])
             self._store(batch[middle:])
         except Exception as error:  # noqa: BLE001 - each of them is told
-            _fail(batch, error)
+            _let_go()
+            for one in batch:
+                one.error = error
 
 
-def _fail(batch: Sequence[_Waiting[Item]], error: BaseException) -> None:
-    for one in batch:
-        one.error = error
+def _let_go() -> None:
+    """This thread's connection goes back to the pool, which throws away broken ones."""
+    with contextlib.suppress(DatabaseError, InterfaceError):
+        connection.close()

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
 from django.conf import settings
+from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
@@ -52,7 +53,7 @@ def receive(request: HttpRequest) -> HttpResponse:
     """POST /webhooks/edrv/. 200 with an empty body: stored (or stored before)."""
     try:
         row = read(request.headers.get("edrv-signature", ""), request.body)
-        store(row)
+        _store(row, _add_alone)
     except BadSignature as error:
         raise _refused(error) from error
     except payloads.Unreadable as error:
@@ -91,13 +92,26 @@ def row_of(delivery: payloads.Delivery, signature: str, body: bytes) -> Row:
 
 
 def store(row: Row) -> None:
-    """Returns once it is committed. Raises NotCommitted."""
+    """Together with others that come at the same time; returns once it is committed. Raises
+    NotCommitted."""
+    _store(row, _shared.add)
+
+
+def _store(row: Row, add: Callable[[Row], None]) -> None:
     try:
-        _shared.add(row)
+        add(row)
     except NotCommitted as error:
         log.error("webhook.not_stored", error=str(error))
         raise
     inbox_bell.ring_now()
+
+
+def _add_alone(row: Row) -> None:
+    """On the caller's own connection: what comes by the long way comes seldom."""
+    try:
+        insert([row])
+    except (DatabaseError, InterfaceError, ValueError) as error:
+        raise NotCommitted(type(error).__name__) from error
 
 
 def insert(rows: Sequence[Row]) -> None:

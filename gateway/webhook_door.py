@@ -19,7 +19,6 @@ from typing import Any
 
 import orjson
 from django.conf import settings
-from django.db import close_old_connections
 
 from chargers import webhooks
 from chargers.edrv.payloads import Unreadable
@@ -104,9 +103,6 @@ def _store(row: webhooks.Row, start_response: StartResponse) -> Iterable[bytes]:
         webhooks.store(row)
     except NotCommitted:
         return _turn_away(NOT_STORED, start_response)
-    finally:
-        # As Django does at the end of a request.
-        close_old_connections()
     start_response("200 OK", [("Content-Length", "0")])
     return [b""]
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 
-from tests.benchmarks import against_celery, burst, growth, reading, webhooks
+from tests.benchmarks import against_celery, burst, growth, provider, reading, webhooks
 from tests.benchmarks.figures import FULL, QUICK, Line, Scale, table
 from tests.benchmarks.world import IN_FLIGHT, PROVIDER_DELAY_S, REPOSITORY, World
 
@@ -97,6 +97,7 @@ def _document(surroundings: str, lines: Sequence[Line]) -> str:
         table=table(lines),
         delay_ms=f"{PROVIDER_DELAY_S * 1000:.0f}",
         in_flight=IN_FLIGHT,
+        webhooks=provider.Settings.webhook_connections,
     )
 
 
@@ -122,11 +123,12 @@ What each line measures:
   and records nothing.
 - **Naive.** What would be written first: a Celery task a session, `requests.post`, `save()`. Rates
   are compared, since a naive prefork worker would need ten minutes for the whole fleet.
-- **Closed loop.** The provider also posts two signed webhooks a session; the clock stops when the
-  last `completed` is applied.
-- **Stored, applied.** Storing is measured with the workers standing still, on the granian
-  configuration of `up`, against a Django view without middleware that inserts the same row and
-  checks nothing. Applying is measured with everything awake again.
+- **Closed loop.** The provider also posts two signed webhooks a session, {webhooks} at a time; the
+  clock stops when the last `completed` is applied. How many eDRV has in flight is not known; the
+  more, the more of them share a commit.
+- **Stored, applied.** Storing is measured {webhooks} at a time and with the workers standing still,
+  on the granian configuration of `up`, against a Django view without middleware that inserts the
+  same row and checks nothing. Applying is measured with everything awake again.
 - **First command.** From the REST call to the first request at the provider, against
   `delay().get()` of a task that does nothing.
 - **Relief.** One session in ten is a DC charger of 50 to 150 kW.

@@ -1,6 +1,6 @@
 """Posts ready-made webhooks as fast as they are taken.
 
-`python -m tests.benchmarks.hammer PORT FILE CONNECTIONS`, a body a line, prints seconds. All
+`python -m tests.benchmarks.hammer PORT FILE`, a body a line, prints seconds. All
 requests are signed and written out before the clock starts.
 """
 
@@ -17,10 +17,11 @@ from tests.benchmarks.provider import Poster, Posting, Settings
 from tests.benchmarks.world import SECRET
 
 
-async def post_all(port: int, bodies: list[bytes], connections: int) -> float:
+async def post_all(port: int, bodies: list[bytes]) -> float:
     """Seconds from the first to the last answer. Raises where one was not 200."""
-    poster = Poster(Settings(webhook_port=port, secret=SECRET, webhook_connections=connections))
-    while len(poster.idle) < connections:
+    settings = Settings(webhook_port=port, secret=SECRET)
+    poster = Poster(settings)
+    while len(poster.idle) < settings.webhook_connections:
         await asyncio.sleep(0.01)
     idle: list[Posting] = poster.idle
     poster.idle = []
@@ -41,4 +42,4 @@ async def post_all(port: int, bodies: list[bytes], connections: int) -> float:
 
 if __name__ == "__main__":
     lines = Path(sys.argv[2]).read_bytes().splitlines()
-    print(asyncio.run(post_all(int(sys.argv[1]), lines, int(sys.argv[3]))))
+    print(asyncio.run(post_all(int(sys.argv[1]), lines)))

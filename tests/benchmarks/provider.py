@@ -3,6 +3,8 @@
 It answers every set and clear after a fixed delay and, where it was told to, posts the two webhooks
 of each. `python -m tests.benchmarks.provider PORT`; `POST /_reset` with Settings as JSON begins
 anew, `GET /_stats` tells how many requests came, `GET /_arrivals` when each came and for whom.
+`GET /_answered/<n>` is answered once so many requests are: who asks again and again would take
+from the cores on which the others are measured.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ class Settings:
 
     delay_s: float = 0.1
     webhook_port: int = 0
-    webhook_connections: int = 8
+    webhook_connections: int = 16
     secret: str = ""
 
 
@@ -51,6 +53,7 @@ class Provider:
     poster: Poster | None = None
     answered: int = 0
     epoch: int = 0
+    waiting: list[tuple[int, asyncio.WriteTransport]] = field(default_factory=list)
 
     def reset(self, settings: Settings) -> None:
         self.settings, self.arrivals, self.answered = settings, [], 0
@@ -76,6 +79,10 @@ class Provider:
             self.answered += 1
             if self.poster:
                 self.poster.tell(action, verb)
+        for waits_for, transport in self.waiting:
+            if self.answered >= waits_for:
+                reply(transport, b"{}")
+        self.waiting = [one for one in self.waiting if one[0] > self.answered]
 
     def stats(self) -> bytes:
         times = [at for at, _ in self.arrivals]
@@ -199,14 +206,17 @@ class Answering(asyncio.Protocol):
         elif path == b"/_reset":
             self._provider.reset(Settings(**orjson.loads(body)))
             gc.collect()
-            self._reply(b"{}")
+            reply(self.transport, b"{}")
         elif path == b"/_stats":
-            self._reply(self._provider.stats())
+            reply(self.transport, self._provider.stats())
+        elif path.startswith(b"/_answered/"):
+            self._provider.waiting.append((int(path.rsplit(b"/", 1)[1]), self.transport))
         else:
-            self._reply(self._provider.all_arrivals())
+            reply(self.transport, self._provider.all_arrivals())
 
-    def _reply(self, body: bytes) -> None:
-        self.transport.write(RESPONSE % (200, len(body), body))
+
+def reply(transport: asyncio.WriteTransport, body: bytes) -> None:
+    transport.write(RESPONSE % (200, len(body), body))
 
 
 def is_whole(answer: bytes) -> bool:

@@ -12,8 +12,6 @@ from tests.benchmarks.provider import WEBHOOK
 from tests.benchmarks.world import World, python, wait_for
 from tests.ports import free_port
 
-CONNECTIONS = 16
-
 
 def bodies(world: World) -> list[bytes]:
     """Two webhooks for each command that eDRV has taken."""
@@ -32,7 +30,7 @@ def hammered_s(world: World, port: int, posted: list[bytes]) -> float:
     """Seconds until all of them were answered 200."""
     file = world.data_dir / "bodies"
     file.write_bytes(b"\n".join(posted))
-    return float(python("tests.benchmarks.hammer", str(port), str(file), str(CONNECTIONS)))
+    return float(python("tests.benchmarks.hammer", str(port), str(file)))
 
 
 @contextmanager

@@ -186,18 +186,14 @@ class World:
 
     def wait_until_sent(self, commands: int, *, within_s: float) -> float:
         """Until so many commands were answered and every answer is on record; returns when."""
-        wait_for(
-            lambda: self.provider.stats()["answered"] >= commands, within_s=within_s, every_s=0.05
-        )
+        self.provider.wait_until_answered(commands, within_s=within_s)
         wait_for(lambda: not self.value(_UNRECORDED), within_s=within_s, every_s=0.01)
         return time.time()
 
     def wait_until_accepted(self, commands: int, *, within_s: float) -> float:
         """Until the completion of so many commands is applied; returns when."""
-        wait_for(
-            lambda: self.provider.stats()["answered"] >= commands, within_s=within_s, every_s=0.05
-        )
-        wait_for(lambda: not self.value(_UNSETTLED), within_s=within_s, every_s=0.02)
+        self.provider.wait_until_answered(commands, within_s=within_s)
+        wait_for(lambda: not self.value(_UNSETTLED), within_s=within_s, every_s=0.1)
         return time.time()
 
     def wait_until_quiet(self, *, within_s: float = 120) -> None:
@@ -234,6 +230,10 @@ class Provider:
 
     def stats(self) -> dict[str, Any]:
         return dict(self.http.get(f"{self.url}/_stats", timeout=30).json())
+
+    def wait_until_answered(self, requests: int, *, within_s: float) -> None:
+        """Raises requests.Timeout."""
+        self.http.get(f"{self.url}/_answered/{requests}", timeout=within_s).raise_for_status()
 
     def arrivals(self) -> list[tuple[float, str]]:
         """When each command came, and for which session."""

@@ -1,14 +1,14 @@
 """Many threads, one commit: with real threads, on a real database."""
 
-import ctypes
 import threading
+import time
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import pytest
 from django.db import connection, connections
 
-from chargers import webhooks
+from chargers import group_commit, webhooks
 from chargers.group_commit import GroupCommit, NotCommitted
 from chargers.models import WebhookDelivery
 from tests.waiting import wait_until
@@ -25,9 +25,11 @@ class Group:
 
     def __init__(self, most=1_000):
         self.batches, self.outcomes, self.threads = [], {}, []
+        self.had_connection = []
         self.commit = GroupCommit(self._insert, weight=lambda row: len(row.body), most=most)
 
     def _insert(self, rows):
+        self.had_connection.append(connection.connection is not None)
         webhooks.insert(rows)
         self.batches.append([row.external_id for row in rows])
 
@@ -50,8 +52,6 @@ class Group:
             self.outcomes[number] = "stored"
         except NotCommitted as error:
             self.outcomes[number] = type(error.__cause__).__name__
-        except SystemExit:
-            self.outcomes[number] = "ended"
         finally:
             connections.close_all()
 
@@ -92,7 +92,7 @@ def stored():
 def one_storing(group):
     """The first is in the middle of its commit."""
     group.add(row(0))
-    wait_until(lambda: group.commit._is_busy and not group.commit._gathered)
+    wait_until(lambda: group.commit._committer and not group.commit._gathered)
 
 
 def test_one_alone_commits_at_once():
@@ -101,7 +101,6 @@ def test_one_alone_commits_at_once():
 
     assert group.outcome() == ["stored"]
     assert group.batches == [["d1"]]
-    assert not group.commit._is_busy
 
 
 def test_who_comes_while_another_commits_shares_the_next_commit():
@@ -122,7 +121,6 @@ def test_many_at_once_are_all_stored_exactly_once():
     assert group.outcome() == ["stored"] * 300
     assert stored() == sorted(f"d{number}" for number in range(150))
     assert sum(map(len, group.batches)) == 300
-    assert not group.commit._is_busy
 
 
 def test_the_same_twice_in_one_commit_is_stored_once():
@@ -174,23 +172,35 @@ def test_where_the_connection_is_cut_nobody_of_that_commit_is_stored_and_the_nex
     assert stored() == ["d3"]
 
 
-def end_where_it_waits(thread, one):
-    """The exception is raised as soon as the thread wakes."""
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(
-        ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit)
-    )
-    one.call()
-    thread.join(20)
-    assert not thread.is_alive()
-
-
-def test_a_thread_that_ends_while_it_waits_keeps_nobody_waiting():
+def test_after_a_commit_for_several_one_alone_is_not_kept_waiting_for_company():
     group = Group()
     with table_locked():
         one_storing(group)
         group.add_behind(row(1), row(2))
-        end_where_it_waits(group.threads[1], group.commit._gathered[0])
+    group.outcome()
 
-    assert group.outcome() == ["stored", "ended", "stored"]
-    assert stored() == ["d0", "d2"]
-    assert not group.commit._is_busy
+    group.add(row(3))
+
+    assert group.outcome() == ["stored"] * 4
+    assert group.batches[-1] == ["d3"]
+
+
+def test_the_connection_is_kept_for_those_who_come_soon(monkeypatch):
+    monkeypatch.setattr(group_commit, "KEEPS_CONNECTION_S", 20)
+    group = Group()
+    for number in (1, 2):
+        group.add(row(number))
+        group.outcome()
+
+    assert group.had_connection == [False, True]
+
+
+def test_the_connection_is_given_back_when_nobody_comes(monkeypatch):
+    monkeypatch.setattr(group_commit, "KEEPS_CONNECTION_S", 0)
+    group = Group()
+    for number in (1, 2):
+        group.add(row(number))
+        group.outcome()
+        time.sleep(0.2)
+
+    assert group.had_connection == [False, False]
