@@ -103,7 +103,7 @@ def _document(surroundings: str, lines: Sequence[Line]) -> str:
 
 INTRODUCTION = """# Benchmarks
 
-Written by `uv run python -m tests.benchmarks`, which takes about 25 minutes. Names after it measure
+Written by `uv run python -m tests.benchmarks`, which takes 25 to 40 minutes. Names after it measure
 single lines and write nothing; `--quick` does so with small fleets.
 
 Figures of one machine say little about another, ratios do: every line has its counterpart in the
