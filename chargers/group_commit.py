@@ -24,7 +24,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
-from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, connection
+from django.db import DataError, IntegrityError, connection
 
 Item = TypeVar("Item")
 
@@ -84,9 +84,9 @@ class GroupCommit(Generic[Item]):
         """Returns once the item is committed. Raises NotCommitted."""
         one = _Waiting(item)
         with self._changed:
-            self._gathered.append(one)
-            if self._committer is None:
+            if self._committer is None or not self._committer.is_alive():
                 self._start()
+            self._gathered.append(one)
             if len(self._gathered) in (1, self._expected):
                 self._changed.notify()
         one.wait()
@@ -95,8 +95,9 @@ class GroupCommit(Generic[Item]):
 
     def _start(self) -> None:
         """At the first need: a thread does not survive a fork."""
-        self._committer = threading.Thread(target=self._run, name="committer", daemon=True)
-        self._committer.start()
+        committer = threading.Thread(target=self._run, name="committer", daemon=True)
+        committer.start()
+        self._committer = committer
 
     def _run(self) -> None:
         while True:
@@ -145,12 +146,12 @@ class GroupCommit(Generic[Item]):
             self._store(batch[:middle])
             self._store(batch[middle:])
         except Exception as error:  # noqa: BLE001 - each of them is told
-            _let_go()
             for one in batch:
                 one.error = error
+            _let_go()
 
 
 def _let_go() -> None:
     """This thread's connection goes back to the pool, which throws away broken ones."""
-    with contextlib.suppress(DatabaseError, InterfaceError):
+    with contextlib.suppress(Exception):
         connection.close()
