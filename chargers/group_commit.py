@@ -1,8 +1,8 @@
 """Many threads, one commit.
 
 A transaction costs much the same whether it stores one row or a hundred. So one thread commits for
-all others: whatever came while it was committing is its next commit, and one that comes alone is
-committed at once.
+all others: whatever came while it was committing is its next commit, and one that comes when nobody
+else does is committed at once.
 
     thread 1   comes ──────▶ done
     thread 2      comes, waits ───────────▶ done
@@ -32,7 +32,8 @@ Item = TypeVar("Item")
 # the database refuses.
 OF_ONE_ITEM = (DataError, IntegrityError, ValueError)
 
-# About what a commit takes, and what a sender nearby needs to send the next.
+# How long a commit waits for as many as the last one had: about what it takes itself, and what a
+# sender nearby needs to send the next.
 COMPANY_S = 0.002
 # The connection is kept for those who come soon: to take one from the pool and to see whether it is
 # alive costs half as much as to store.
@@ -46,9 +47,9 @@ class NotCommitted(Exception):
 class _Waiting(Generic[Item]):
     """One item, and the thread that stands there with it."""
 
-    def __init__(self, item: Item) -> None:
-        self.item = item
-        self.error: Exception | None = None
+    def __init__(self, item: Item, weight: int) -> None:
+        self.item, self.weight = item, weight
+        self.error: BaseException | None = None
         self._called = threading.Lock()
         self._called.acquire()
 
@@ -82,7 +83,7 @@ class GroupCommit(Generic[Item]):
 
     def add(self, item: Item) -> None:
         """Returns once the item is committed. Raises NotCommitted."""
-        one = _Waiting(item)
+        one = _Waiting(item, self._weight(item))
         with self._changed:
             if self._committer is None or not self._committer.is_alive():
                 self._start()
@@ -101,21 +102,30 @@ class GroupCommit(Generic[Item]):
 
     def _run(self) -> None:
         while True:
-            batch = self._next()
-            self._store(batch)
-            for one in batch:
-                one.call()
+            self._commit_next()
+
+    def _commit_next(self) -> None:
+        batch = self._next()
+        self._store(batch)
+        for one in batch:
+            one.call()
 
     def _next(self) -> list[_Waiting[Item]]:
         """What is to be committed together, once there is anything."""
         with self._changed:
-            if not self._changed.wait_for(self._is_anybody_there, KEEPS_CONNECTION_S):
-                _let_go()
-                self._changed.wait_for(self._is_anybody_there)
-            self._changed.wait_for(self._are_all_there, COMPANY_S)
-            batch = self._take()
-            self._expected = len(batch)
-            return batch
+            if self._changed.wait_for(self._is_anybody_there, KEEPS_CONNECTION_S):
+                return self._come_together()
+            self._expected = 1
+        _let_go()
+        with self._changed:
+            self._changed.wait_for(self._is_anybody_there)
+            return self._come_together()
+
+    def _come_together(self) -> list[_Waiting[Item]]:
+        self._changed.wait_for(self._are_all_there, COMPANY_S)
+        batch = self._take()
+        self._expected = len(batch)
+        return batch
 
     def _is_anybody_there(self) -> bool:
         return bool(self._gathered)
@@ -126,12 +136,10 @@ class GroupCommit(Generic[Item]):
     def _take(self) -> list[_Waiting[Item]]:
         """The oldest."""
         taken = [self._gathered.popleft()]
-        weight = self._weight(taken[0].item)
-        while self._gathered:
-            weight += self._weight(self._gathered[0].item)
-            if weight > self._most:
-                break
+        weight = taken[0].weight
+        while self._gathered and weight + self._gathered[0].weight <= self._most:
             taken.append(self._gathered.popleft())
+            weight += taken[-1].weight
         return taken
 
     def _store(self, batch: Sequence[_Waiting[Item]]) -> None:
@@ -145,7 +153,7 @@ class GroupCommit(Generic[Item]):
             middle = len(batch) // 2
             self._store(batch[:middle])
             self._store(batch[middle:])
-        except Exception as error:  # noqa: BLE001 - each of them is told
+        except BaseException as error:  # noqa: BLE001 - each is told, and the thread must not end
             for one in batch:
                 one.error = error
             _let_go()

@@ -92,8 +92,8 @@ def row_of(delivery: payloads.Delivery, signature: str, body: bytes) -> Row:
 
 
 def store(row: Row) -> None:
-    """Together with others that come at the same time; returns once it is committed. Raises
-    NotCommitted."""
+    """Store it together with others that come at the same time; returns once it is committed.
+    Raises NotCommitted."""
     _store(row, _shared.add)
 
 

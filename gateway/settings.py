@@ -106,7 +106,7 @@ DATABASE_STANDSTILL_S = 20
 DATABASES["default"]["OPTIONS"] = {
     "options": f"-c idle_in_transaction_session_timeout={DATABASE_STANDSTILL_S}s",
     **DATABASES["default"].get("OPTIONS", {}),
-    "pool": {"min_size": 1, "max_size": env.whole("DATABASE_POOL_SIZE", 8, least=1), "timeout": 3},
+    "pool": {"min_size": 1, "max_size": env.whole("DATABASE_POOL_SIZE", 8, least=2), "timeout": 3},
 }
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

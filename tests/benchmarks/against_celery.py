@@ -64,7 +64,8 @@ def naive_worker(world: World, pool: str, processes: int) -> Iterator[None]:
             "naive", "-P", pool, "-c", str(processes), "-n", f"naive-{pool}@%h",
             "--without-gossip", "--without-mingle"]  # fmt: skip
     # A user's threads each have a connection of their own.
-    program = Program("naive", argv, env={"DATABASE_POOL_SIZE": str(processes)}, ready=answers)
+    pool_size = {"DATABASE_POOL_SIZE": str(max(2, processes))}
+    program = Program("naive", argv, env=pool_size, ready=answers)
     with Supervisor(log_dir=world.stack.log_dir) as beside:
         beside.start(program)
         yield

@@ -57,6 +57,7 @@ class Provider:
 
     def reset(self, settings: Settings) -> None:
         self.settings, self.arrivals, self.answered = settings, [], 0
+        self.waiting = []
         self.epoch += 1
         if self.poster:
             self.poster.close()

@@ -1,7 +1,6 @@
 """Many threads, one commit: with real threads, on a real database."""
 
 import threading
-import time
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
@@ -172,12 +171,29 @@ def test_where_the_connection_is_cut_nobody_of_that_commit_is_stored_and_the_nex
     assert stored() == ["d3"]
 
 
-def test_after_a_commit_for_several_one_alone_is_not_kept_waiting_for_company():
-    group = Group()
+def stored_together(group):
+    """The last commit was for two."""
     with table_locked():
         one_storing(group)
         group.add_behind(row(1), row(2))
     group.outcome()
+
+
+def test_after_a_commit_for_several_the_next_waits_for_as_many_and_no_longer(monkeypatch):
+    monkeypatch.setattr(group_commit, "COMPANY_S", 1_000)
+    group = Group()
+    stored_together(group)
+
+    group.add_behind(row(3))
+    group.add(row(4))
+
+    assert group.outcome() == ["stored"] * 5
+    assert sorted(group.batches[-1]) == ["d3", "d4"]
+
+
+def test_who_is_left_without_company_is_committed_alone():
+    group = Group()
+    stored_together(group)
 
     group.add(row(3))
 
@@ -185,22 +201,52 @@ def test_after_a_commit_for_several_one_alone_is_not_kept_waiting_for_company():
     assert group.batches[-1] == ["d3"]
 
 
-def test_the_connection_is_kept_for_those_who_come_soon(monkeypatch):
+def test_the_connection_is_kept_for_those_who_come_soon_and_then_nothing_of_them_is(monkeypatch):
+    given_back, let_go = threading.Event(), group_commit._let_go
+    monkeypatch.setattr(group_commit, "_let_go", lambda: (let_go(), given_back.set()))
+    monkeypatch.setattr(group_commit, "COMPANY_S", 1_000)
     monkeypatch.setattr(group_commit, "KEEPS_CONNECTION_S", 20)
     group = Group()
-    for number in (1, 2):
-        group.add(row(number))
-        group.outcome()
-
-    assert group.had_connection == [False, True]
-
-
-def test_the_connection_is_given_back_when_nobody_comes(monkeypatch):
+    stored_together(group)
     monkeypatch.setattr(group_commit, "KEEPS_CONNECTION_S", 0)
+    group.add(row(3), row(4))
+    group.outcome()
+    assert group.had_connection == [False, True, True]
+
+    assert given_back.wait(20)
+    group.add(row(5))  # who would have been kept waiting for company
+
+    assert group.outcome()[-1] == "stored"
+    assert group.had_connection[3:] == [False]
+
+
+@pytest.mark.parametrize("error", [SystemExit, MemoryError, RuntimeError])
+def test_whatever_breaks_a_commit_those_after_it_are_stored(monkeypatch, error):
+    def insert(rows):
+        monkeypatch.undo()
+        raise error
+
+    monkeypatch.setattr(webhooks, "insert", insert)
     group = Group()
     for number in (1, 2):
         group.add(row(number))
         group.outcome()
-        time.sleep(0.2)
 
-    assert group.had_connection == [False, False]
+    assert group.outcome() == [error.__name__, "stored"]
+    assert stored() == ["d2"]
+
+
+def test_where_no_thread_could_be_started_nothing_is_left_behind(monkeypatch):
+    def refuse(thread):
+        monkeypatch.undo()
+        raise RuntimeError("can't start new thread")
+
+    group = Group()
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(RuntimeError):
+        group.commit.add(row(1))
+
+    group.add(row(2))
+
+    assert group.outcome() == ["stored"]
+    assert stored() == ["d2"]
