@@ -288,6 +288,7 @@ class ExportFile(generics.GenericAPIView[Export]):
 
     queryset = Export.objects.select_related("event")
     required_alternate_scopes: ClassVar = {"GET": [["reports:read"]]}
+    also_answers = (409, 410)
 
     @extend_schema(
         parameters=ABOUT_FILE,
@@ -305,10 +306,11 @@ class ExportManifest(generics.GenericAPIView[Export]):
 
     queryset = Export.objects.all()
     required_alternate_scopes: ClassVar = {"GET": [["reports:read"]]}
+    also_answers = (409, 410)
 
     @extend_schema(responses={(200, "application/json"): OpenApiTypes.OBJECT})
     def get(self, request: Request, pk: UUID) -> HttpResponse:
-        """409 while it is not ready."""
+        """409 while it is not ready; 410 for one that is older than manifests."""
         return downloads.manifest(self.get_object())
 
 

@@ -52,8 +52,9 @@ class BearerTokenScheme(DjangoOAuthToolkitScheme):  # type: ignore[no-untyped-ca
 
 
 class ProblemAutoSchema(AutoSchema):
-    """Adds to each operation the problems it may answer with, and says of each body that takes
-    no unknown members that it does not."""
+    """Adds to each operation the problems it may answer with (a view names in `also_answers` those
+    that are not usual for its method), and says of each body that takes no unknown members that it
+    does not."""
 
     def _map_serializer(
         self, serializer: Any, direction: Literal["request", "response"], *args: Any, **kwargs: Any
@@ -69,7 +70,8 @@ class ProblemAutoSchema(AutoSchema):
         self, direction: Literal["request", "response"] = "response"
     ) -> dict[str, Any]:
         responses = super()._get_response_bodies(direction)
-        for status in PROBLEMS_BY_METHOD[self.method]:
+        also = getattr(self.view, "also_answers", ())
+        for status in (*PROBLEMS_BY_METHOD[self.method], *also):
             responses.setdefault(str(status), _PROBLEM_RESPONSE)
         return responses
 

@@ -17,6 +17,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from chargers.audit import Actor
 from dr_events import intake, reconciliation
+from dr_events.models import Event, Export
 from gateway.wsgi import application
 from tests.clients import Api, create_client
 from tests.fleet import make_connector, make_session, make_site, make_station
@@ -75,6 +76,25 @@ def test_every_link_of_a_declared_event_leads_to_it(world):
         answer = case.call_and_validate(headers=headers, excluded_checks=[positive_data_acceptance])
         # 409: ended by the link before.
         assert answer.status_code in (200, 201, 409), name
+
+
+@pytest.mark.parametrize("operation", ["exports_file_retrieve", "exports_manifest_retrieve"])
+@pytest.mark.parametrize(("state", "status"), [("waiting", 409), ("ready", 410)])
+def test_a_file_that_is_not_there_is_answered_as_described(world, operation, state, status):
+    export = Export.objects.create(
+        event=Event.objects.first(),
+        format="csv",
+        state=state,
+        size_bytes=1,
+        requested_at=timezone.now(),
+    )
+    case = schema.find_operation_by_id(operation).Case(path_parameters={"id": str(export.pk)})
+
+    answer = case.call_and_validate(
+        headers={"Authorization": f"Bearer {world}"}, excluded_checks=[positive_data_acceptance]
+    )
+
+    assert answer.status_code == status
 
 
 def test_every_answer_is_as_described_whatever_came_before_it(world, monkeypatch):
