@@ -53,9 +53,7 @@ class Claimant:
     def running_since(self) -> datetime | None:
         """Since when it has had something; None while it is paused, or was never limited."""
         grip = self.car.grip
-        if grip.wanted is None or grip.wanted.is_pause:
-            return None
-        return grip.running_since or grip.wanted_at
+        return None if grip.wanted is None or grip.wanted.is_pause else grip.switched_at
 
     def whole(self, watts: float) -> float:
         """Whole watts, downwards: what is sent is never more than the share. Yet 6 A stay 6 A and
@@ -84,8 +82,8 @@ def place(one: Claimant, turn: timedelta, now: datetime) -> Place:
     """Its place now, where a turn takes so long."""
     since = one.running_since
     if since is None:
-        came_at = one.car.grip.wanted_at if one.car.grip.wanted else None
-        return Place(True, False, (came_at or now).timestamp(), True, one.key)
+        came_at = one.car.grip.switched_at or now
+        return Place(True, False, came_at.timestamp(), True, one.key)
     began_at = turn_began_at(since, turn, now)
     is_first = began_at <= since
     return Place(not is_first, is_first and not one.least_w, began_at.timestamp(), False, one.key)

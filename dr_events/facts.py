@@ -183,7 +183,7 @@ def _grip(
     return Grip(
         wanted=wanted,
         wanted_at=row["wanted_at"],
-        running_since=row["running_since"],
+        switched_at=row["switched_at"],
         held_w=_held_w(row, circuit, wanted),
         is_loose=metering.limit_w is None or wanted is None or row["sent_clear"],
         is_stuck=_is_stuck(row) or _is_over_its_limit(row, metering, patience_since),
@@ -256,7 +256,7 @@ _FACTS = f"""
            station.online, station.is_simulator, station.refused_units, station.refuses_clear,
            command.created_at AS wanted_at, command.state AS command_state,
            command.reason AS command_reason, command.rejections AS command_rejections,
-           since.running_since, sent.power AS sent_power, sent.current AS sent_current,
+           since.switched_at, sent.power AS sent_power, sent.current AS sent_current,
            COALESCE(sent.clear, FALSE) AS sent_clear, sent.silence,
            {circuits.EXEMPT_REASON} AS exempt_reason,
            {circuits.COLUMNS}
@@ -276,15 +276,17 @@ _FACTS = f"""
               AND flying.generation > session.confirmed_generation
               AND flying.generation < session.generation
               AND flying.state <> 'rejected') AS sent ON TRUE
-      -- The first limit after the last pause: since then it has had its turn.
+      -- The first limit after the last pause, or the first pause after the last limit: since then
+      -- it has had its turn, or waits for it. Saying the same anew costs nobody his place.
       LEFT JOIN LATERAL (
-           SELECT min(run.created_at) AS running_since
-             FROM chargers_command AS run
-            WHERE session.wanted_value > 0
-              AND run.session_id = session.id AND run.generation > COALESCE((
-                  SELECT max(stop.generation) FROM chargers_command AS stop
-                   WHERE stop.session_id = session.id
-                     AND (stop.kind = 'clear' OR stop.value = 0)), 0)) AS since ON TRUE
+           SELECT min(same.created_at) AS switched_at
+             FROM chargers_command AS same
+            WHERE session.wanted_value IS NOT NULL
+              AND same.session_id = session.id AND same.generation > COALESCE((
+                  SELECT max(other.generation) FROM chargers_command AS other
+                   WHERE other.session_id = session.id
+                     AND (other.kind = 'clear'
+                          OR (other.value = 0) <> (session.wanted_value = 0))), 0)) AS since ON TRUE
      WHERE session.id = ANY(%s) AND session.ended_at IS NULL
 """
 

@@ -87,13 +87,14 @@ class Grip:
     """What is known of the limit on a session.
 
     `held_w` is the most that the limits confirmed, or on their way, allow, None where there are
-    none; one that `is_loose` may still be charging without any. `running_since` is when its last
-    pause ended. One that is stuck does not answer, or does not do as it is told.
+    none; one that `is_loose` may still be charging without any. `switched_at` is when it was last
+    paused, or let run again: what was wanted since is of the same kind. One that is stuck does
+    not answer, or does not do as it is told.
     """
 
     wanted: Limit | None = None
     wanted_at: datetime | None = None
-    running_since: datetime | None = None
+    switched_at: datetime | None = None
     held_w: float | None = None
     is_loose: bool = True
     is_stuck: bool = False

@@ -62,17 +62,18 @@ def held(
     limit: Limit | float,
     *,
     since_s: float = 3600,
-    running_s: float | None = None,
+    switched_s: float | None = None,
     at_most: float | None = None,
     loose: bool = False,
     stuck: bool = False,
     circuit: Circuit = THREE_PHASES,
 ) -> Grip:
-    """Held to a limit since so long ago; `at_most` is what may still be in force beside it."""
+    """Held to a limit since so long ago, running or paused perhaps for longer; `at_most` is what
+    may still be in force beside it."""
     limit = limit if isinstance(limit, Limit) else watts(limit)
-    running = None if limit.is_pause else ago(since_s if running_s is None else running_s)
+    switched_at = ago(since_s if switched_s is None else switched_s)
     held_w = max(circuit.watts(limit), at_most or 0.0)
-    return Grip(limit, ago(since_s), running, held_w, loose, stuck)
+    return Grip(limit, ago(since_s), switched_at, held_w, loose, stuck)
 
 
 def car(

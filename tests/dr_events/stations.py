@@ -181,7 +181,7 @@ class Charging:
             "command_state": newest and newest.state,
             "command_reason": newest and newest.reason,
             "command_rejections": newest and newest.rejections,
-            "running_since": self._running_since(),
+            "switched_at": self._switched_at(),
             "sent_power": max(units[Unit.POWER], default=None),
             "sent_current": max(units[Unit.CURRENT], default=None),
             "sent_clear": any(t.limit is None for t in sent),
@@ -196,12 +196,17 @@ class Charging:
             and one.state != "rejected"
         ]  # fmt: skip
 
-    def _running_since(self) -> datetime | None:
-        if not self.wanted or self.wanted.is_pause:
+    def _switched_at(self) -> datetime | None:
+        wanted = self.wanted
+        if not wanted:
             return None
-        stops = [t.generation for t in self.told if t.limit is None or t.limit.is_pause]
-        last_stop = max(stops, default=0)
-        return min(t.created_at for t in self.told if t.generation > last_stop)
+        others = [
+            t.generation
+            for t in self.told
+            if t.limit is None or t.limit.is_pause != wanted.is_pause
+        ]
+        last_other = max(others, default=0)
+        return min(t.created_at for t in self.told if t.generation > last_other)
 
     # --- the station's half -----------------------------------------------------------------
 

@@ -3,7 +3,7 @@ changes as cars come, go and taper."""
 
 import pytest
 
-from chargers import news
+from chargers import limits, news
 from chargers.models import Command
 from dr_events import intake
 from dr_events.models import Participation
@@ -161,6 +161,21 @@ def test_when_there_are_not_six_amperes_for_everyone_some_pause_and_turns_rotate
 
     assert watts_of(waiting) == [4_500]
     assert sorted(watts_of(*cars)) == [0, 4_500, 4_500]
+
+
+def test_who_waits_keeps_his_place_when_he_is_told_to_pause_anew(settings):
+    cars = [make_session() for _ in range(3)]
+    declare(limit=cap(5_000))
+    accept(1)
+    assert watts_of(*cars) == [5_000, 0, 0]
+
+    limits.reassert([cars[1].pk], now=later(70))
+    accept(71)
+    steer(settings.CAP_TURN_S + 70)
+    accept(settings.CAP_TURN_S + 71)
+    steer(settings.CAP_TURN_S + 75)
+
+    assert watts_of(*cars) == [0, 5_000, 0]
 
 
 def test_a_small_change_is_not_worth_a_command():

@@ -65,12 +65,13 @@ def test_who_cannot_have_six_amperes_is_paused(cap_w, circuits, shares):
 
 
 def running(number, for_s, **changes):
-    grip = held(4_500, since_s=min(for_s, 3600), running_s=for_s)
+    grip = held(4_500, since_s=min(for_s, 3600), switched_s=for_s)
     return car(number, "A", grip=grip, draws=4_500, **changes)
 
 
-def paused(number, for_s, **changes):
-    return car(number, "A", grip=held(0, since_s=for_s), draws=0, **changes)
+def paused(number, for_s, *, sent_anew_s=None, **changes):
+    grip = held(0, since_s=sent_anew_s or for_s, switched_s=for_s)
+    return car(number, "A", grip=grip, draws=0, **changes)
 
 
 @pytest.mark.parametrize(
@@ -90,6 +91,8 @@ def paused(number, for_s, **changes):
         # Of two that wait, the one that has waited longest.
         (paused(1, 600), paused(2, 601), 2),
         (paused(1, 600), paused(2, 600), 1),
+        # … also where it was told to pause once more meanwhile.
+        (paused(1, 601, sent_anew_s=10), paused(2, 600), 1),
         # Whoever comes waits behind those who wait already.
         (car(1, "A"), paused(2, 1), 2),
     ],
