@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from chargers.simulator.world import METER_NOISE
 from tests.books import disagreements, held, held_down, unrecorded_requests
 from tests.gateway_process import Gateway
 from tests.simulation import Simulation
@@ -70,6 +71,13 @@ def _allowed_w(row):
     return value if unit == "power" else value * row["voltage_v"] * row["phases"]
 
 
+def within_w(edrv, cap_w):
+    """Up to where that is within the cap: the gateway knows what cars without a limit draw only
+    by their meters, which say a little more or less."""
+    loose_w = sum(row["power_w"] for row in charging(edrv).values() if held(row) is None)
+    return cap_w + 1 + loose_w * METER_NOISE
+
+
 def cap(watts, kind="per_event"):
     return {"kind": kind, "unit": "power", "value": watts}
 
@@ -83,8 +91,8 @@ def stays_under(edrv, cap_w, *, for_s):
     over, until = [], time.monotonic() + for_s
     while time.monotonic() < until:
         drawn, allowed = drawn_w(edrv), allowed_w(edrv)
-        if drawn > cap_w + 1 or allowed > cap_w + 1:
-            over.append((round(drawn), round(allowed)))
+        if max(drawn, allowed) > within_w(edrv, cap_w):
+            over.append((round(drawn), round(allowed), cap_w))
         time.sleep(0.2)
     return over
 
@@ -135,7 +143,7 @@ def test_it_stays_there_through_rejections_lost_webhooks_and_a_killed_worker(gat
     wait_until_under(edrv, cap_w)
     gateway.wait_until_answered(event["id"], within_s=90)
 
-    wait_until(lambda: allowed_w(edrv) <= cap_w + 1, within_s=60)
+    wait_until(lambda: allowed_w(edrv) <= within_w(edrv, cap_w), within_s=60)
     assert stays_under(edrv, cap_w, for_s=10) == []
 
 
@@ -146,13 +154,18 @@ def test_turns_rotate_when_there_are_not_six_amperes_for_everyone(gateway, edrv)
 
     event = gateway.declare(limit=cap(cap_w, "per_site"), targets=[{"type": "site", "value": site}])
     gateway.wait_until_answered(event["id"])
-    had_power, until = set(), time.monotonic() + 100
-    while time.monotonic() < until and not had_power >= reachable(gateway, event):
-        rows = {key: row for key, row in edrv.limits().items() if key in mine}
-        had_power |= {key for key, row in rows.items() if (held(row) or ("", 1))[1] > 0}
-        time.sleep(0.5)
+    had_power = set()
 
-    assert had_power >= reachable(gateway, event)
+    def all_have_had_a_turn():
+        rows = {key: row for key, row in edrv.limits().items() if key in mine}
+        powered = {key for key, row in rows.items() if (held(row) or ("", 1))[1] > 0} - had_power
+        if powered:
+            print(round(time.monotonic()), "for the first time:", *sorted(powered))
+        had_power.update(powered)
+        return had_power >= reachable(gateway, event)
+
+    # Five turns or so, where nothing comes between them.
+    wait_until(all_have_had_a_turn, within_s=240, every_s=0.5)
 
 
 def reachable(gateway, event):
