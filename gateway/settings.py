@@ -292,7 +292,9 @@ SPECTACULAR_SETTINGS = {
 CELERY_BROKER_URL = embedded.celery_url(REDIS_URL)
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ALWAYS_EAGER = False
-CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+# A worker whose processes are all busy takes no message: a bell that it kept for later would not be
+# heard by another worker that is free.
+CELERY_WORKER_DISABLE_PREFETCH = True
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False

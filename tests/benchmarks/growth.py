@@ -162,9 +162,12 @@ def _share_anew(event_id: str, now: datetime) -> None:
 
 
 def two_workers(world: World, scale: Scale) -> list[Line]:
-    """Two dispatchers under different host names against one, with a provider to wait for."""
-    sessions = 2 * scale.fleet // 5
-    one = [_slow_burst_s(world, sessions) for _ in range(scale.runs)]
+    """Two dispatchers under different host names against one, with a provider to wait for.
+
+    The whole fleet is 25 rounds of 400 in flight for one and 12.5 for two: a count that comes out
+    even would charge two of them a whole round for the smallest unevenness.
+    """
+    one = [_slow_burst_s(world, scale.fleet) for _ in range(scale.runs)]
     argv = [sys.executable, "-m", "celery", "-A", "gateway", "worker", "-Q", "dispatch", "-c", "1",
             "-n", "dispatcher@another-host", "--without-gossip", "--without-mingle"]  # fmt: skip
     from gateway.processes import Program, Supervisor
@@ -173,7 +176,7 @@ def two_workers(world: World, scale: Scale) -> list[Line]:
     second = Program("second", argv, ready=lambda: _pongs("dispatcher@another-host"))
     with Supervisor(log_dir=world.stack.log_dir) as beside:
         beside.start(second)
-        two = [_slow_burst_s(world, sessions) for _ in range(scale.runs)]
+        two = [_slow_burst_s(world, scale.fleet) for _ in range(scale.runs)]
     return [
         Line(
             "one worker against two (the provider answers after 1 s)",

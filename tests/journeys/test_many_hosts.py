@@ -12,7 +12,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from celery import Celery
+from redis import Redis
 
+from gateway import embedded
 from gateway.processes import die_with_parent
 from tests.books import disagreements, held_down, unrecorded_requests
 from tests.gateway_process import REPOSITORY, Gateway
@@ -93,6 +96,36 @@ def test_two_hosts_keep_to_one_rate_and_do_nothing_twice(
     assert unrecorded_requests(gateway, edrv) == []
     assert_each_transition_once(gateway, event["id"])
     assert "commands.sending" in (gateway.data_dir / "second-dispatcher.log").read_text()
+
+
+def test_a_busy_dispatcher_leaves_bells_to_one_that_is_free(
+    gateway: Gateway, edrv: Simulation
+) -> None:
+    session = next(iter(edrv.limits()))
+    slow = edrv.fault("slow", delay_s=12, match={"calls": ["set"], "session": session})
+    event = gateway.declare(targets=[{"type": "session", "value": session}])
+    address = embedded.redis_url(gateway.data_dir)
+
+    with Celery(broker=embedded.celery_url(address)) as app, Redis.from_url(address) as queues:
+        busy = wait_until(lambda: at_dispatchers(app, "active"), every_s=0.5)
+        for _ in range(4):
+            app.send_task("chargers.tasks.dispatch", queue="dispatch")
+        wait_until(lambda: not queues.llen("dispatch"))
+        wait_until(lambda: not at_dispatchers(app, "reserved"), every_s=0.5)
+        still_busy = at_dispatchers(app, "active")
+
+    assert len(busy) == 1
+    assert busy <= still_busy, "they waited for it"
+    edrv.call("DELETE", f"faults/{slow}")
+    gateway.end(event["id"])
+    gateway.wait_for_status(event["id"], "completed")
+
+
+def at_dispatchers(app: Celery, what: str) -> set[str]:
+    """The tasks that are running (`active`), or were taken and wait (`reserved`)."""
+    told = getattr(app.control.inspect(timeout=1), what)() or {}
+    return {task["id"] for tasks in told.values() for task in tasks
+            if task["name"] == "chargers.tasks.dispatch"}  # fmt: skip
 
 
 def assert_kept_to_the_rate(commands: list[dict]) -> None:
