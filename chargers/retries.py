@@ -92,9 +92,10 @@ def after_refusal(*, rejections: int, persist: bool) -> Next:
     return replace(then, step=Command.Step.LOOK_SESSION) if may_be_over else then
 
 
-def after_station_unreachable(reason: str) -> Next:
-    """Wait for `chargestation.online`, with a probe now and then since webhooks get lost."""
-    return Next(DUE, after_s=OFFLINE_RECHECK_S, reason=reason)
+def after_station_unreachable(reason: str, *, came_back: bool = False) -> Next:
+    """Wait for `chargestation.online`, with a probe now and then since webhooks get lost. Not
+    where it `came_back` between the sending and this answer: its return is not told again."""
+    return Next(DUE, after_s=0.0 if came_back else OFFLINE_RECHECK_S, reason=reason)
 
 
 def after_fruitless_look(*, attempts: int, jitter: float) -> Next:

@@ -155,7 +155,7 @@ def _undo_overtaking(accepted: Sequence[dict[str, Any]], now: datetime) -> None:
 def _fail(failed: Sequence[dict[str, Any]], now: datetime) -> None:
     if not failed:
         return
-    moves = [_move_after_failure(row) for row in failed]
+    moves = [_move_after_failure(row, now) for row in failed]
     advance(moves, now=now)
     _log_failed(failed, moves)
     reconsider_limited([row["session_id"] for row in failed])
@@ -174,14 +174,21 @@ def _log_failed(failed: Sequence[dict[str, Any]], moves: Sequence[Move]) -> None
         )
 
 
-def _move_after_failure(row: dict[str, Any]) -> Move:
+def _move_after_failure(row: dict[str, Any], now: datetime) -> Move:
     reason = row["reason"]
     if reason in STATION_UNREACHABLE:
-        then = after_station_unreachable(reason)
+        then = after_station_unreachable(reason, came_back=_came_back(row, now))
     else:
         persist = row["kind"] == Command.Kind.CLEAR or row["is_held"]
         then = after_rejection(reason, rejections=row["rejections"] + 1, persist=persist)
     return Move(row["command_id"], row["number"], then)
+
+
+def _came_back(row: dict[str, Any], now: datetime) -> bool:
+    """Whether the station has come online since the attempt went out. A return that is still to
+    come is a wrong clock: believed, every attempt until then would be made again at once."""
+    changed_at = row["online_changed_at"]
+    return row["online"] and changed_at is not None and row["went_out_at"] < changed_at <= now
 
 
 def advance(moves: Sequence[Move], *, now: datetime) -> None:
@@ -248,7 +255,9 @@ _TRIES = """
            attempt.outcome, command.id AS command_id, command.kind, command.cause,
            command.attempts, command.rejections, session.external_id AS session,
            session.generation,
-           session.confirmed_unit IS NOT NULL AS is_held, station.online
+           session.confirmed_unit IS NOT NULL AS is_held, station.online,
+           station.online_changed_at,
+           COALESCE(attempt.sent_at, attempt.claimed_at) AS went_out_at
       FROM chargers_attempt AS attempt
       JOIN chargers_command AS command ON command.id = attempt.command_id
       JOIN chargers_session AS session ON session.id = attempt.session_id

@@ -246,6 +246,32 @@ def test_a_station_that_came_back_has_its_commands_due_at_once():
     assert Command.objects.get().next_attempt_at == NOW
 
 
+@pytest.mark.parametrize(
+    ("back_after_s", "next_after_s"),
+    [(12, 30), (-5, 90), (31, 90)],
+    ids=["after the sending", "before the sending", "in the future"],
+)
+@pytest.mark.parametrize("batches", [1, 2])
+def test_what_a_station_missed_before_it_came_back_is_sent_again_at_once(
+    back_after_s, next_after_s, batches
+):
+    station = make_station()
+    sent_command(make_session(make_connector(station)))
+    back = deliver("chargestation.online", {"_id": station.external_id},
+                   created_at=later(back_after_s), at=later(30))  # fmt: skip
+    if batches == 2:
+        apply(later(30))
+        assert fate(back) == ("applied", "")
+    failed = action_data("failed") | {"response_data": {"error": "Timeout"}}
+    deliver("session.set_power_limit.failed", failed, at=later(30))
+
+    apply(later(30))
+
+    command = Command.objects.get()
+    assert (command.state, command.reason) == ("due", "station_unreachable")
+    assert command.next_attempt_at == later(next_after_s)
+
+
 def test_an_unknown_station_is_waited_for():
     delivery = deliver("chargestation.offline", {"_id": "nobody"})
     apply()

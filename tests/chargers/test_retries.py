@@ -100,8 +100,10 @@ def test_what_edrv_itself_refuses_is_looked_into(rejections, persist, then):
     assert after_refusal(rejections=rejections, persist=persist) == then
 
 
-def test_an_unreachable_station_is_waited_for():
+def test_an_unreachable_station_is_waited_for_unless_it_is_back_already():
     assert after_station_unreachable("station_offline") == Next(DUE, SEND, 60, "station_offline")
+    back = after_station_unreachable("station_offline", came_back=True)
+    assert back == Next(DUE, SEND, 0, "station_offline")
 
 
 @pytest.mark.parametrize(
