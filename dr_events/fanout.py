@@ -464,12 +464,15 @@ _RESTORE = """
     UPDATE dr_events_participation AS participation
        SET restored_at = GREATEST(participation.released_at,
                                   COALESCE(session.ended_at, session.confirmed_at))
-      FROM chargers_session AS session
-     WHERE session.id = ANY(%s) AND participation.session_id = session.id
-       AND participation.was_limited AND participation.restored_at IS NULL
-       AND participation.released_generation IS NOT NULL
+      -- Found by their sessions: by statistics older than an event's end next to nobody waits for
+      -- his proof, and going through all who do looks cheap. OFFSET keeps this apart.
+      FROM (SELECT * FROM dr_events_participation WHERE session_id = ANY(%s) OFFSET 0) AS mine
+      JOIN chargers_session AS session ON session.id = mine.session_id
+     WHERE participation.id = mine.id
+       AND mine.was_limited AND mine.restored_at IS NULL
+       AND mine.released_generation IS NOT NULL
        AND (session.ended_at IS NOT NULL OR NOT session.may_be_limited
-            OR session.confirmed_generation >= participation.released_generation)
+            OR session.confirmed_generation >= mine.released_generation)
 """
 
 # Each half by an index of its own; together they would read every participation there ever was.

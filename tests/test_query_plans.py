@@ -165,6 +165,20 @@ def test_claiming_goes_by_expected_relief_without_sorting_all_that_is_due(event:
 
 
 @pytest.mark.django_db
+def test_proofs_of_restoring_are_found_by_their_sessions_though_nobody_waited_for_any(
+    event: Event,
+) -> None:
+    # By such statistics going through all of an event's end looks cheap, for each thousand of it.
+    sql.run("UPDATE dr_events_participation SET was_limited = FALSE")
+    sql.run("ANALYZE dr_events_participation")
+
+    plan = "\n".join(sql.texts(f"EXPLAIN {fanout._RESTORE}", [SOME]))
+
+    assert "participation_unrestored" not in plan
+    assert "Seq Scan on dr_events_participation" not in plan
+
+
+@pytest.mark.django_db
 def test_the_first_claim_of_a_database_checks_its_attempts_commands_by_index(event: Event) -> None:
     # PostgreSQL plans the check of a foreign key once a connection, and keeps to it.
     sql.run("DISCARD PLANS")
