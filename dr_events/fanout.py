@@ -94,6 +94,9 @@ def _plan_active(event: Event, now: datetime) -> datetime | None:
     begun = [session_id for session_id in aimed_at if scope.has_begun(event, session_id, now=now)]
     for chunk in _chunks(begun, whole=event.kind.is_shared or pools.any_at_all()):
         _take_in(event.id, chunk, now)
+        if not Event.objects.filter(pk=event.id, status=Event.Status.ACTIVE).exists():
+            # Nobody can let its sessions go while this pass holds the event.
+            return None
     _let_go(event.id, now, keep=aimed_at)
     return scope.next_beginning(event, aimed_at, now=now)
 

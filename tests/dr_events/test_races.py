@@ -11,6 +11,7 @@ from chargers.edrv.payloads import SessionData
 from chargers.models import Attempt, Command, WebhookDelivery
 from chargers.sessions import Said
 from dr_events import fanout, intake, reconciliation
+from dr_events.models import Participation
 from tests.dr_events.story import ENDPOINT, OPERATOR, accept, declare, held_to, part, send, steer
 from tests.fleet import FOUR_KW, later, make_session
 
@@ -49,6 +50,30 @@ def test_a_car_that_starts_while_its_event_is_being_planned_stays_limited(monkey
 
     assert held_to(late)[0] == FOUR_KW
     assert part(event, late).released_at is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_end_of_an_event_does_not_wait_for_the_rest_of_a_pass_over_it(monkeypatch):
+    for _ in range(fanout.FIRST_CHUNK + 1):
+        make_session()
+    event = declare()
+    again_at = fanout.REPLAN_AFTER.total_seconds() + 1
+    chunks = []
+    take_in = fanout._take_in
+
+    def take_in_and_end(event_id, chunk, now):
+        take_in(event_id, chunk, now)
+        chunks.append(chunk)
+        elsewhere(lambda: intake.end(event_id, actor=OPERATOR, now=now))
+
+    monkeypatch.setattr(fanout, "_take_in", take_in_and_end)
+    steer(again_at)
+    assert [len(chunk) for chunk in chunks] == [fanout.FIRST_CHUNK]
+
+    steer(again_at + 1)
+    assert not Participation.objects.filter(event=event, released_at=None).exists()
+    event.refresh_from_db()
+    assert event.status == "completed"
 
 
 @pytest.mark.django_db(transaction=True)
