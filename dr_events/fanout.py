@@ -61,9 +61,13 @@ def plan_events(*, now: datetime) -> None:
 
 
 def _plan_or_log(event: Event, now: datetime) -> None:
-    """One event that cannot be planned must not keep the others from it."""
+    """One event that cannot be planned must not keep the others from it. Who came to let go of
+    one that was ended meanwhile found it taken, so that is done here."""
     try:
         plan_event(event, now=now)
+        ended = Event.objects.filter(pk=event.pk).exclude(status=event.status).first()
+        if ended and ended.ended_at:
+            plan_event(ended, now=max(now, ended.ended_at))
     except Exception:
         log.exception("event.not_planned", event_id=str(event.id))
 
@@ -132,10 +136,20 @@ def _chunks(session_ids: Sequence[int], *, whole: bool) -> Iterator[Sequence[int
     if whole:
         yield session_ids
         return
-    start, size = 0, FIRST_CHUNK
-    while start < len(session_ids):
+    start = 0
+    for size in _sizes():
+        if start >= len(session_ids):
+            return
         yield session_ids[start : start + size]
-        start, size = start + size, min(2 * size, CHUNK)
+        start += size
+
+
+def _sizes() -> Iterator[int]:
+    """Of one chunk after another."""
+    size = FIRST_CHUNK
+    while True:
+        yield size
+        size = min(2 * size, CHUNK)
 
 
 @transaction.atomic
@@ -168,14 +182,14 @@ def _let_go(event_id: UUID, now: datetime, *, keep: Sequence[int]) -> None:
     """Release whoever takes part without being aimed at, until nobody is left. Cars that came
     after `keep` was read are looked at again, since only now nobody else can plan."""
     staying = list(keep)
-    while True:
+    for most in _sizes():
         with transaction.atomic():
             sql.one_at_a_time(PLANNING)
-            found = sql.ids(_LEAVING, {"event": event_id, "keep": staying, "most": CHUNK})
+            found = sql.ids(_LEAVING, {"event": event_id, "keep": staying, "most": most})
             aimed_at = scope.pairs_for(found)
             release({(event_id, session_id) for session_id in found} - aimed_at, now=now)
             staying += [session_id for event, session_id in aimed_at if event == event_id]
-        if len(found) < CHUNK:
+        if len(found) < most:
             return
 
 

@@ -11,7 +11,6 @@ from chargers.edrv.payloads import SessionData
 from chargers.models import Attempt, Command, WebhookDelivery
 from chargers.sessions import Said
 from dr_events import fanout, intake, reconciliation
-from dr_events.models import Participation
 from tests.dr_events.story import ENDPOINT, OPERATOR, accept, declare, held_to, part, send, steer
 from tests.fleet import FOUR_KW, later, make_session
 
@@ -64,16 +63,39 @@ def test_the_end_of_an_event_does_not_wait_for_the_rest_of_a_pass_over_it(monkey
     def take_in_and_end(event_id, chunk, now):
         take_in(event_id, chunk, now)
         chunks.append(chunk)
-        elsewhere(lambda: intake.end(event_id, actor=OPERATOR, now=now))
+        elsewhere(lambda: intake.end(event_id, actor=OPERATOR, now=later(again_at + 1)))
 
     monkeypatch.setattr(fanout, "_take_in", take_in_and_end)
     steer(again_at)
-    assert [len(chunk) for chunk in chunks] == [fanout.FIRST_CHUNK]
 
-    steer(again_at + 1)
-    assert not Participation.objects.filter(event=event, released_at=None).exists()
+    assert [len(chunk) for chunk in chunks] == [fanout.FIRST_CHUNK]
     event.refresh_from_db()
     assert event.status == "completed"
+    ended_at = later(again_at + 1)
+    assert {part.released_at for part in event.participations.all()} == {ended_at}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_first_limits_of_an_event_are_lifted_while_the_others_are_still_being_let_go(
+    monkeypatch,
+):
+    for _ in range(fanout.FIRST_CHUNK + 1):
+        make_session()
+    event = declare()
+    accept(1)
+    intake.end(event.pk, actor=OPERATOR, now=later(2))
+    due = []
+    release = fanout.release
+
+    def look_and_release(pairs, *, now):
+        elsewhere(lambda: due.append(Command.objects.filter(kind="clear", state="due").count()))
+        release(pairs, now=now)
+
+    monkeypatch.setattr(fanout, "release", look_and_release)
+    steer(3)
+
+    assert due == [0, fanout.FIRST_CHUNK]
+    assert Command.objects.filter(kind="clear", state="due").count() == fanout.FIRST_CHUNK + 1
 
 
 @pytest.mark.django_db(transaction=True)
