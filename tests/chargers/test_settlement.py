@@ -4,8 +4,8 @@ import pytest
 
 from chargers import limits, settlement
 from chargers.models import Attempt, AuditEntry, Command, Session
-from chargers.retries import after_deadline
-from chargers.settlement import Answer
+from chargers.retries import after_deadline, after_taken
+from chargers.settlement import Answer, Move
 from tests.fleet import (
     FOUR_KW,
     NOW,
@@ -148,6 +148,19 @@ def test_a_late_failure_does_not_reopen_a_settled_command():
     settle(attempt, "failed", at=later(2), response_data={"status": "Rejected"})
 
     assert states(session) == ["accepted"]
+
+
+def test_what_edrv_answers_after_the_station_has_reopens_nothing():
+    session = make_session()
+    attempt = send(session, FOUR_KW)
+    settle(attempt, "completed", at=later(1))
+
+    taken = Move(attempt.command_id, attempt.number, after_taken(deadline_s=60), sent_at=NOW)
+    settlement.advance([taken], now=later(2))
+
+    command = session.commands.get()
+    assert (command.state, command.settled_at) == ("accepted", later(1))
+    assert command.first_sent_at == NOW
 
 
 def test_an_accepted_clear_proves_the_limit_gone():
