@@ -148,6 +148,8 @@ def test_a_late_failure_does_not_reopen_a_settled_command():
     settle(attempt, "failed", at=later(2), response_data={"status": "Rejected"})
 
     assert states(session) == ["accepted"]
+    attempt.refresh_from_db()
+    assert (attempt.outcome, attempt.station_at) == ("accepted", later(1))
 
 
 def test_what_edrv_answers_after_the_station_has_reopens_nothing():
@@ -206,6 +208,16 @@ def test_a_rejected_limit_is_due_again_in_the_other_unit():
     command = session.commands.get()
     assert (command.state, command.reason, command.rejections) == ("due", "rejected_by_station", 1)
     assert command.next_attempt_at == later(1)
+
+
+def test_a_rejection_that_is_told_twice_counts_once():
+    session = make_session()
+    attempt = send(session, FOUR_KW)
+
+    for _ in range(2):
+        settle(attempt, "failed", at=later(1), response_data={"status": "Rejected"})
+
+    assert session.commands.get().rejections == 1
 
 
 def test_after_four_rejections_the_operator_has_to_know():
@@ -298,9 +310,11 @@ def test_a_station_that_is_offline_is_waited_for():
     assert command.rejections == 0
 
 
-def test_the_end_of_a_session_makes_its_commands_moot():
+@pytest.mark.parametrize("state", ["due", "sent", "unconfirmed"])
+def test_the_end_of_a_session_makes_its_commands_moot(state):
     session = make_session()
     attempt = send(session, FOUR_KW)
+    session.commands.update(state=state)
     type(session).objects.update(status="ended", ended_at=NOW, may_be_limited=False)
 
     settlement.end_sessions([session.pk], now=later(1))
