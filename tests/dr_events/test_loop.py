@@ -317,6 +317,20 @@ def test_an_event_is_not_completed_while_one_limit_may_be_left():
     assert part(event, session).restored_at == later(701)
 
 
+def test_an_event_is_over_once_it_is_proven_that_no_station_took_its_limit():
+    session = make_session()
+    event = declare()
+    claimed = send(1)
+    intake.end(event.pk, actor=OPERATOR, now=later(2))
+    steer(2)
+    assert status(event) == "restoring"
+
+    answer(claimed, "failed", 3, response_data={"status": "Rejected"})
+
+    assert held_to(session) == (None, None)
+    assert status(event) == "completed"
+
+
 def test_a_clear_that_is_rejected_is_never_given_up():
     make_session()
     event = declare(duration="PT10M")
