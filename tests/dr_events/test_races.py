@@ -11,6 +11,7 @@ from chargers.edrv.payloads import SessionData
 from chargers.models import Attempt, Command, WebhookDelivery
 from chargers.sessions import Said
 from dr_events import fanout, intake, reconciliation
+from dr_events.models import Event
 from tests.dr_events.story import ENDPOINT, OPERATOR, accept, declare, held_to, part, send, steer
 from tests.fleet import FOUR_KW, later, make_session
 
@@ -96,6 +97,32 @@ def test_the_first_limits_of_an_event_are_lifted_while_the_others_are_still_bein
 
     assert due == [0, fanout.FIRST_CHUNK]
     assert Command.objects.filter(kind="clear", state="due").count() == fanout.FIRST_CHUNK + 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_event_that_ends_while_a_car_joins_it_is_not_over_before_that_car_is_let_go(monkeypatch):
+    session = make_session()
+    states = []
+    enlist = fanout.enlist
+
+    def enlist_and_end(pairs, *, now):
+        joined = enlist(pairs, now=now)
+        [event] = Event.objects.all()
+
+        def end():
+            intake.end(event.pk, actor=OPERATOR, now=now)
+            fanout.finish_events(now=now)
+            states.append(Event.objects.get().status)
+
+        elsewhere(end)
+        return joined
+
+    monkeypatch.setattr(fanout, "enlist", enlist_and_end)
+    event = declare()
+
+    assert states == ["restoring"]
+    assert part(event, session).released_at is not None
+    assert event.status == "completed"
 
 
 @pytest.mark.django_db(transaction=True)
