@@ -287,7 +287,7 @@ class EventTarget(models.Model):
 
 class Participation(models.Model):
     """One session in one event: what was wanted, what was confirmed, what was metered, how it
-    ended. Written by `fanout` and `judgement` only.
+    ended. Written by `participations` and `judgement` only.
 
     It runs until `released_at`: the event ended, no longer aims at the session, or the session
     left. `restored_at` is the proof that no limit of this event is left on it.

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from chargers import inbox, inventory, news, sql, upkeep
 from chargers.models import Heartbeat
-from dr_events import fanout, judgement, pools, scope
+from dr_events import fanout, judgement, participations, pools, scope
 from dr_events.models import Participation
 
 SWEPT = "sweep"
@@ -49,7 +49,7 @@ def reconcile_news(*, now: datetime) -> int:
     let go, answers and readings are judged. Returns how many pieces of news were taken.
 
     Where nobody shares power, no other limit follows from an answer or a reading."""
-    sql.one_at_a_time(fanout.PLANNING)
+    sql.one_at_a_time(participations.PLANNING)
     taken = news.take(NEWS_BATCH)
     if not taken.session_ids:
         return 0
@@ -57,9 +57,9 @@ def reconcile_news(*, now: datetime) -> int:
     to_plan = taken.session_ids if pools.any_at_all() else taken.changed
     if to_plan:
         _update_memberships(to_plan, now)
-        fanout.plan_news(to_plan, now=now)
+        participations.plan_news(to_plan, now=now)
     judgement.refresh(set(taken.session_ids).difference(to_plan), now=now)
-    fanout.restore(taken.session_ids)
+    participations.restore(taken.session_ids)
     return taken.count
 
 
@@ -70,5 +70,5 @@ def _update_memberships(session_ids: list[int], now: datetime) -> None:
         Q(event__status="active") | Q(event__status="restoring", session__ended_at__isnull=False)
     )
     taking_part = set(running.values_list("event_id", "session_id"))
-    fanout.enlist(aimed_at - taking_part, now=now)
-    fanout.release(taking_part - aimed_at, now=now)
+    participations.enlist(aimed_at - taking_part, now=now)
+    participations.release(taking_part - aimed_at, now=now)

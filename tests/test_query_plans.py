@@ -14,7 +14,17 @@ from chargers.edrv.calls import Endpoint
 from chargers.electricity import Limit, Unit
 from chargers.limits import Want
 from chargers.models import Session, WebhookDelivery
-from dr_events import facts, fanout, intake, judgement, pruning, reports, scope, troubles
+from dr_events import (
+    facts,
+    fanout,
+    intake,
+    judgement,
+    participations,
+    pruning,
+    reports,
+    scope,
+    troubles,
+)
 from dr_events.models import Event
 from tests import large_fleet
 from tests.dr_events import story
@@ -116,7 +126,7 @@ STATEMENTS: dict[str, tuple[str, Any]] = {
         f"WITH {scope._aimed_at([('site', 'site-1')])} {scope._LARGEST_FIRST}",
         {"types": ["site"], "values": ["site-1"]},
     ),
-    "proof of restoring": (fanout._RESTORE, [SOME]),
+    "proof of restoring": (participations._RESTORE, [SOME]),
     "events restored": (fanout._RESTORED_EVENTS, ()),
     "limits left behind": (troubles._STUCK, {"stuck_before": NOW}),
     "old readings": (pruning._OLDEST, {"after": 0, "before": NOW, "batch": 100}),
@@ -172,7 +182,7 @@ def test_proofs_of_restoring_are_found_by_their_sessions_though_nobody_waited_fo
     sql.run("UPDATE dr_events_participation SET was_limited = FALSE")
     sql.run("ANALYZE dr_events_participation")
 
-    plan = "\n".join(sql.texts(f"EXPLAIN {fanout._RESTORE}", [SOME]))
+    plan = "\n".join(sql.texts(f"EXPLAIN {participations._RESTORE}", [SOME]))
 
     assert "participation_unrestored" not in plan
     assert "Seq Scan on dr_events_participation" not in plan

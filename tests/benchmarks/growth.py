@@ -154,11 +154,11 @@ def _share_anew(event_id: str, now: datetime) -> None:
     from django.db import transaction
 
     from chargers import sql
-    from dr_events import fanout, pools
+    from dr_events import participations, pools
 
     with transaction.atomic():
-        sql.one_at_a_time(fanout.PLANNING)
-        fanout.plan_sessions(pools.members_of(UUID(event_id)), now=now)
+        sql.one_at_a_time(participations.PLANNING)
+        participations.plan_sessions(pools.members_of(UUID(event_id)), now=now)
 
 
 def two_workers(world: World, scale: Scale) -> list[Line]:

@@ -10,7 +10,7 @@ from chargers import claims, inbox, sessions
 from chargers.edrv.payloads import SessionData
 from chargers.models import Attempt, Command, WebhookDelivery
 from chargers.sessions import Said
-from dr_events import fanout, intake, reconciliation
+from dr_events import fanout, intake, participations, reconciliation
 from dr_events.models import Event
 from tests.dr_events.story import ENDPOINT, OPERATOR, accept, declare, held_to, part, send, steer
 from tests.fleet import FOUR_KW, later, make_session
@@ -86,13 +86,13 @@ def test_the_first_limits_of_an_event_are_lifted_while_the_others_are_still_bein
     accept(1)
     intake.end(event.pk, actor=OPERATOR, now=later(2))
     due = []
-    release = fanout.release
+    release = participations.release
 
     def look_and_release(pairs, *, now):
         elsewhere(lambda: due.append(Command.objects.filter(kind="clear", state="due").count()))
         release(pairs, now=now)
 
-    monkeypatch.setattr(fanout, "release", look_and_release)
+    monkeypatch.setattr(participations, "release", look_and_release)
     steer(3)
 
     assert due == [0, fanout.FIRST_CHUNK]
@@ -103,7 +103,7 @@ def test_the_first_limits_of_an_event_are_lifted_while_the_others_are_still_bein
 def test_an_event_that_ends_while_a_car_joins_it_is_not_over_before_that_car_is_let_go(monkeypatch):
     session = make_session()
     states = []
-    enlist = fanout.enlist
+    enlist = participations.enlist
 
     def enlist_and_end(pairs, *, now):
         joined = enlist(pairs, now=now)
@@ -117,7 +117,7 @@ def test_an_event_that_ends_while_a_car_joins_it_is_not_over_before_that_car_is_
         elsewhere(end)
         return joined
 
-    monkeypatch.setattr(fanout, "enlist", enlist_and_end)
+    monkeypatch.setattr(participations, "enlist", enlist_and_end)
     event = declare()
 
     assert states == ["restoring"]
@@ -133,7 +133,7 @@ def test_a_limit_sent_while_its_event_is_being_ended_is_cleared_before_the_event
     event = declare()
     intake.end(event.pk, actor=OPERATOR, now=later(1))
     claimed = []
-    plan_sessions = fanout.plan_sessions
+    plan_sessions = participations.plan_sessions
 
     def claim_and_then(session_ids, *, now):
         elsewhere(
@@ -143,7 +143,7 @@ def test_a_limit_sent_while_its_event_is_being_ended_is_cleared_before_the_event
         )
         plan_sessions(session_ids, now=now)
 
-    monkeypatch.setattr(fanout, "plan_sessions", claim_and_then)
+    monkeypatch.setattr(participations, "plan_sessions", claim_and_then)
     steer(1)
 
     # Either it was too late to be claimed, or its clear has to be proven.

@@ -10,7 +10,7 @@ from typing import Any
 from django.db import transaction
 
 from chargers import sql
-from dr_events import fanout, pools
+from dr_events import participations, pools
 from dr_events.models import Event
 from tests.faults.wire import MOST_A, MOST_W, Car, Wire
 
@@ -44,7 +44,7 @@ def check_plans(now: datetime) -> None:
         return
     wanted = sql.rows(_WANTED)
     with transaction.atomic():
-        fanout.plan_sessions(sql.ids(_OPEN), now=now)
+        participations.plan_sessions(sql.ids(_OPEN), now=now)
         anew = sql.rows(_WANTED)
         transaction.set_rollback(True)
     assert anew == wanted
