@@ -15,8 +15,9 @@ from uuid import UUID
 
 import structlog
 from django.db import transaction
+from django.db.models import Q
 
-from chargers import audit, sql
+from chargers import sql
 from dr_events import facts, lifecycle, participations, pools, restoring, scope
 from dr_events.models import Event
 
@@ -31,14 +32,18 @@ REPLAN_AFTER = timedelta(seconds=60)
 
 
 def advance(*, now: datetime) -> None:
-    """Start and end the events whose time has come. Another worker may have been faster."""
-    for row in sql.rows(_DUE_TO_START, {"now": now}):
+    """Start and end the events whose time has come. Another worker may have been faster, or an
+    amendment."""
+    for event_id in _ids_of(lifecycle.has_to_begin(now)):
         with suppress(lifecycle.IllegalTransition):
-            lifecycle.activate(row["id"], now=now)
-    due_to_end = Event.objects.filter(status=Event.Status.ACTIVE, ends_at__lte=now)
-    for event_id in list(due_to_end.values_list("id", flat=True)):
+            lifecycle.activate(event_id, now=now)
+    for event_id in _ids_of(lifecycle.has_run_out(now)):
         with suppress(lifecycle.IllegalTransition):
-            lifecycle.end(event_id, ending_as=Event.Status.COMPLETED, actor=audit.GATEWAY, now=now)
+            lifecycle.run_out(event_id, now=now)
+
+
+def _ids_of(whose: Q) -> list[UUID]:
+    return list(Event.objects.filter(whose).values_list("id", flat=True))
 
 
 def plan_events(*, now: datetime) -> None:
@@ -192,11 +197,6 @@ def finish_events(*, now: datetime) -> None:
         with suppress(lifecycle.IllegalTransition):
             lifecycle.finish(event["id"], now=now)
 
-
-_DUE_TO_START = """
-    SELECT id FROM dr_events_event
-     WHERE status = 'scheduled' AND starts_at + LEAST(randomize_start, INTERVAL '0') <= %(now)s
-"""
 
 _TO_PLAN = """
     SELECT event.id FROM dr_events_event AS event

@@ -5,7 +5,8 @@
         └──────────────────────────────▶ cancelled
 
 Each is a conditional UPDATE with its audit row and its notices in one transaction; the row count
-settles the race, and who loses it gets IllegalTransition.
+settles the race, and who loses it gets IllegalTransition. What happens because its time has come is
+conditional on that too: an amendment may put it off at this very moment.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from uuid import UUID
 
 import structlog
 from django.db import transaction
-from django.db.models import F
+from django.db.models import DateTimeField, F, Q, Value
 
 from chargers import audit
 from chargers.audit import Actor
@@ -27,6 +28,7 @@ from dr_events.notices.models import Kind
 log = structlog.get_logger(__name__)
 
 Status = Event.Status
+ALWAYS = Q()
 NOTICES = {
     (Status.SCHEDULED, Status.ACTIVE): Kind.STARTED,
     (Status.SCHEDULED, Status.CANCELLED): Kind.ENDED,
@@ -37,15 +39,50 @@ NOTICES = {
 
 
 class IllegalTransition(Exception):
-    """The event is not in the state this transition starts from."""
+    """The event is not in the state this transition starts from, or its time has not come."""
 
     def __init__(self, event_id: UUID, wanted: str, found: str | None) -> None:
         super().__init__(f"event {event_id} is {found or 'unknown'}: cannot become {wanted}")
 
 
+def has_to_begin(now: datetime) -> Q:
+    """Of an event: its start has come, or the first of its sessions' own starts."""
+    first_start_has_come = Q(
+        starts_at__lte=Value(now, output_field=DateTimeField()) - F("randomize_start")
+    )
+    return Q(status=Status.SCHEDULED) & (Q(starts_at__lte=now) | first_start_has_come)
+
+
+def has_run_out(now: datetime) -> Q:
+    """Of an event: its end has come."""
+    return Q(status=Status.ACTIVE, ends_at__lte=now)
+
+
 def activate(event_id: UUID, *, now: datetime) -> None:
     """scheduled → active: the event's time has come."""
-    _move(event_id, Status.SCHEDULED, Status.ACTIVE, audit.GATEWAY, now, activated_at=now)
+    _move(
+        event_id,
+        Status.SCHEDULED,
+        Status.ACTIVE,
+        audit.GATEWAY,
+        now,
+        only_if=has_to_begin(now),
+        activated_at=now,
+    )
+
+
+def run_out(event_id: UUID, *, now: datetime) -> None:
+    """active → restoring, to become completed: the event's end has come."""
+    _move(
+        event_id,
+        Status.ACTIVE,
+        Status.RESTORING,
+        audit.GATEWAY,
+        now,
+        only_if=has_run_out(now),
+        ended_at=now,
+        ending_as=Status.COMPLETED,
+    )
 
 
 def end(event_id: UUID, *, ending_as: str, actor: Actor, now: datetime) -> None:
@@ -74,10 +111,17 @@ def finish(event_id: UUID, *, now: datetime) -> None:
 
 
 def _move(
-    event_id: UUID, before: Status, after: Status, actor: Actor, now: datetime, **changes: Any
+    event_id: UUID,
+    before: Status,
+    after: Status,
+    actor: Actor,
+    now: datetime,
+    *,
+    only_if: Q = ALWAYS,
+    **changes: Any,
 ) -> None:
     with transaction.atomic():
-        moved = Event.objects.filter(pk=event_id, status=before).update(
+        moved = Event.objects.filter(only_if, pk=event_id, status=before).update(
             status=after, revision=F("revision") + 1, **changes
         )
         if not moved:

@@ -10,7 +10,7 @@ from chargers import claims, inbox, sessions
 from chargers.edrv.payloads import SessionData
 from chargers.models import Attempt, Command, WebhookDelivery
 from chargers.sessions import Said
-from dr_events import fanout, intake, participations, reconciliation
+from dr_events import fanout, intake, lifecycle, participations, reconciliation
 from dr_events.models import Event
 from tests.dr_events.story import ENDPOINT, OPERATOR, accept, declare, held_to, part, send, steer
 from tests.fleet import FOUR_KW, later, make_session
@@ -74,6 +74,30 @@ def test_the_end_of_an_event_does_not_wait_for_the_rest_of_a_pass_over_it(monkey
     assert event.status == "completed"
     ended_at = later(again_at + 1)
     assert {part.released_at for part in event.participations.all()} == {ended_at}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("move", "due_at", "change", "status"),
+    [
+        ("run_out", 2700, {"duration": "PT2H"}, "active"),
+        ("activate", 60, {"starts_at": later(3600).isoformat(), "duration": "PT1H"}, "scheduled"),
+    ],
+)
+def test_an_amendment_at_the_last_moment_counts(monkeypatch, move, due_at, change, status):
+    starts_at = later(0 if move == "run_out" else due_at)
+    event = declare(starts_at=starts_at.isoformat(), duration="PT45M")
+    moving = getattr(lifecycle, move)
+
+    def amend_and_move(event_id, *, now):
+        elsewhere(lambda: intake.amend(event_id, change, actor=OPERATOR, now=later(due_at - 0.1)))
+        moving(event_id, now=now)
+
+    monkeypatch.setattr(lifecycle, move, amend_and_move)
+    fanout.advance(now=later(due_at + 0.1))
+
+    event.refresh_from_db()
+    assert event.status == status
 
 
 @pytest.mark.django_db(transaction=True)
