@@ -14,12 +14,12 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
-from django.db import transaction
 from django.db.models import Q
 
 from chargers import sql
 from dr_events import facts, lifecycle, participations, pools, restoring, scope
 from dr_events.models import Event
+from dr_events.participations import Clock
 
 log = structlog.get_logger(__name__)
 
@@ -46,45 +46,46 @@ def _ids_of(whose: Q) -> list[UUID]:
     return list(Event.objects.filter(whose).values_list("id", flat=True))
 
 
-def plan_events(*, now: datetime) -> None:
+def plan_events(*, clock: Clock) -> None:
     """Bring every event into effect of which something is new: its terms, its step, the time."""
-    waiting = sql.rows(_TO_PLAN, {"now": now, "replan": REPLAN_AFTER})
+    waiting = sql.rows(_TO_PLAN, {"now": clock(), "replan": REPLAN_AFTER})
     events = Event.objects.in_bulk([row["id"] for row in waiting])
     for row in waiting:
         with sql.only_one(f"event:{row['id']}") as had:
             if had and row["id"] in events:
-                _plan_or_log(events[row["id"]], now)
-    _plan_capacities(now)
+                _plan_or_log(events[row["id"]], clock)
+    _plan_capacities(clock)
 
 
-def _plan_or_log(event: Event, now: datetime) -> None:
+def _plan_or_log(event: Event, clock: Clock) -> None:
     """One event that cannot be planned must not keep the others from it. Who came to let go of
     one that was ended meanwhile found it taken, so that is done here."""
     try:
-        plan_event(event, now=now)
+        plan_event(event, clock=clock)
         ended = Event.objects.filter(pk=event.pk).exclude(status=event.status).first()
-        if ended and ended.ended_at:
-            plan_event(ended, now=max(now, ended.ended_at))
+        if ended:
+            plan_event(ended, clock=clock)
     except Exception:
         log.exception("event.not_planned", event_id=str(event.id))
 
 
-def plan_event(event: Event, *, now: datetime) -> None:
+def plan_event(event: Event, *, clock: Clock) -> None:
     """One pass over everything an event aims at, or no longer aims at. A pass that is cut short
     is made again, since the event's `planned_revision` moves only at its end."""
+    began_at = clock()
     if event.status != Event.Status.ACTIVE:
-        again_at = _restore(event, now)
-    elif _is_only_shared_anew(event, now):
-        _share_anew(event.id, now)
+        again_at = _restore(event, clock)
+    elif _is_only_shared_anew(event, began_at):
+        _share_anew(event.id, clock)
         return
     else:
-        again_at = _plan_active(event, now)
+        again_at = _plan_active(event, clock)
     # What planning itself has found to be due sooner stays.
-    sql.run(_PLANNED, {"event": event.id, "revision": event.revision, "now": now,
+    sql.run(_PLANNED, {"event": event.id, "revision": event.revision, "now": began_at,
                        "again_at": again_at})  # fmt: skip
 
 
-def _plan_active(event: Event, now: datetime) -> datetime | None:
+def _plan_active(event: Event, clock: Clock) -> datetime | None:
     """Returns when the next sessions begin that start at times of their own."""
     targets = list(event.targets.values_list("type", "value"))
     if event.reference_sessions is None:
@@ -92,13 +93,14 @@ def _plan_active(event: Event, now: datetime) -> datetime | None:
     else:
         aimed_at = scope.sessions_of(targets)
     sql.run("UPDATE dr_events_event SET plan_again_at = NULL WHERE id = %s", [event.id])
+    now = clock()
     begun = [session_id for session_id in aimed_at if scope.has_begun(event, session_id, now=now)]
     for chunk in _chunks(begun, whole=event.kind.is_shared or pools.any_at_all()):
-        _take_in(event.id, chunk, now)
+        _take_in(event.id, chunk, clock)
         if not Event.objects.filter(pk=event.id, status=Event.Status.ACTIVE).exists():
             # Nobody can let its sessions go while this pass holds the event.
             return None
-    _let_go(event.id, now, keep=aimed_at)
+    _let_go(event.id, clock, keep=aimed_at)
     return scope.next_beginning(event, aimed_at, now=now)
 
 
@@ -112,17 +114,15 @@ def _is_only_shared_anew(event: Event, now: datetime) -> bool:
     )
 
 
-@transaction.atomic
-def _share_anew(event_id: UUID, now: datetime) -> None:
-    sql.one_at_a_time(participations.PLANNING)
-    participations.plan_sessions(pools.members_of(event_id), now=now)
+def _share_anew(event_id: UUID, clock: Clock) -> None:
+    with participations.planning(clock) as now:
+        participations.plan_sessions(pools.members_of(event_id), now=now)
 
 
-def _plan_capacities(now: datetime) -> None:
+def _plan_capacities(clock: Clock) -> None:
     """Bring every standing capacity into effect that was told, ran out, or is due."""
-    for site_id in sql.ids(_CAPACITIES_TO_PLAN, {"now": now, "replan": REPLAN_AFTER}):
-        with transaction.atomic():
-            sql.one_at_a_time(participations.PLANNING)
+    for site_id in sql.ids(_CAPACITIES_TO_PLAN, {"now": clock(), "replan": REPLAN_AFTER}):
+        with participations.planning(clock) as now:
             participations.plan_sessions(pools.at_site(site_id), now=now)
             pools.note_empty(site_id, now=now)
 
@@ -149,23 +149,22 @@ def _sizes() -> Iterator[int]:
         size = min(2 * size, CHUNK)
 
 
-@transaction.atomic
-def _take_in(event_id: UUID, session_ids: Sequence[int], now: datetime) -> None:
-    sql.one_at_a_time(participations.PLANNING)
-    joined = participations.enlist({(event_id, session_id) for session_id in session_ids}, now=now)
-    participations.plan_sessions(session_ids, joined=joined, now=now)
+def _take_in(event_id: UUID, session_ids: Sequence[int], clock: Clock) -> None:
+    pairs = {(event_id, session_id) for session_id in session_ids}
+    with participations.planning(clock) as now:
+        joined = participations.enlist(pairs, now=now)
+        participations.plan_sessions(session_ids, joined=joined, now=now)
 
 
-def _restore(event: Event, now: datetime) -> datetime | None:
+def _restore(event: Event, clock: Clock) -> datetime | None:
     """Let go of everybody, at once or as a slope. Returns when there is more to do."""
     pace = facts.pace_of(event)
     if pace is None or event.restore_at_once:
-        _let_go(event.id, now, keep=[])
+        _let_go(event.id, clock, keep=[])
         return None
     assert event.ended_at is not None
     reached_at = max(event.ended_at, pace.reached_at or event.ended_at)
-    with transaction.atomic():
-        sql.one_at_a_time(participations.PLANNING)
+    with participations.planning(clock) as now:
         leaving = restoring.leaving(event.id, replace(pace, reached_at=reached_at), now=now)
         participations.release({(event.id, session_id) for session_id in leaving.due}, now=now)
         sql.run(
@@ -175,13 +174,12 @@ def _restore(event: Event, now: datetime) -> datetime | None:
     return leaving.next_at
 
 
-def _let_go(event_id: UUID, now: datetime, *, keep: Sequence[int]) -> None:
+def _let_go(event_id: UUID, clock: Clock, *, keep: Sequence[int]) -> None:
     """Release whoever takes part without being aimed at, until nobody is left. Cars that came
     after `keep` was read are looked at again, since only now nobody else can plan."""
     staying = list(keep)
     for most in _sizes():
-        with transaction.atomic():
-            sql.one_at_a_time(participations.PLANNING)
+        with participations.planning(clock) as now:
             found = sql.ids(_LEAVING, {"event": event_id, "keep": staying, "most": most})
             aimed_at = scope.pairs_for(found)
             leaving = {(event_id, session_id) for session_id in found} - aimed_at

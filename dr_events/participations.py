@@ -1,16 +1,18 @@
 """Who takes part in an event, what is wanted of each session, and the proof that no limit is left.
 
 From sessions to limits: participations → facts → plan → chargers.limits.want(). Everything that
-plans holds one lock to the end of its transaction, so a plan is never written over a newer one.
+plans does so inside `planning()`, so a plan is never written over a newer one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
+from django.db import transaction
 
 from chargers import limits, sql
 from chargers.limits import Want
@@ -22,16 +24,26 @@ from dr_events.planner import Plan, Planned
 
 log = structlog.get_logger(__name__)
 
-PLANNING = "planning"
+Clock = Callable[[], datetime]
+
 # How often a cap that comes up as a slope is looked at.
 RAMP_STEP = timedelta(seconds=2)
 # So many sessions are named by one line of the log.
 NAMED_AT_ONCE = 1000
 
 
+@contextmanager
+def planning(clock: Clock) -> Iterator[datetime]:
+    """A transaction in which nobody else plans. Gives the time, at which is looked only now: who
+    planned for the moment at which it began to wait would undo what others have planned since."""
+    with transaction.atomic():
+        sql.one_at_a_time("planning")
+        yield clock()
+
+
 def enlist(pairs: Iterable[tuple[UUID, int]], *, now: datetime) -> set[int]:
     """Make each (event, session) a participation, or one again, as long as the event is active.
-    Returns the sessions that had been in none of these events. Holds PLANNING."""
+    Returns the sessions that had been in none of these events. Inside `planning()`."""
     event_ids, session_ids = sql.columns(sorted(pairs), 2)
     enlisted = sql.rows(_ENLIST, {"events": event_ids, "sessions": session_ids, "now": now})
     return {row["session_id"] for row in enlisted if row["is_new"]}
@@ -39,7 +51,7 @@ def enlist(pairs: Iterable[tuple[UUID, int]], *, now: datetime) -> set[int]:
 
 def release(pairs: Iterable[tuple[UUID, int]], *, now: datetime) -> None:
     """End these participations: what other events want of the sessions is wanted now, or
-    nothing. Holds PLANNING."""
+    nothing. Inside `planning()`."""
     event_ids, session_ids = sql.columns(sorted(pairs), 2)
     if not session_ids:
         return
@@ -55,7 +67,7 @@ def release(pairs: Iterable[tuple[UUID, int]], *, now: datetime) -> None:
 
 def plan_news(session_ids: Sequence[int], *, now: datetime) -> None:
     """Plan these sessions, of which something changed; those whose pool was shared just before
-    have their turn with it, soon, and are only judged anew. Holds PLANNING."""
+    have their turn with it, soon, and are only judged anew. Inside `planning()`."""
     rested = pools.rested(session_ids, now=now)
     plan_sessions(rested, now=now)
     judgement.refresh(set(session_ids).difference(rested), now=now)
@@ -65,8 +77,8 @@ def plan_sessions(
     session_ids: Iterable[int], *, joined: Set[int] = frozenset(), now: datetime
 ) -> None:
     """Plan these sessions and all who share a cap with them, record what is wanted of each, and
-    ring for the dispatcher. `joined`: those that enlist() has just made participations of. Holds
-    PLANNING."""
+    ring for the dispatcher. `joined`: those that enlist() has just made participations of. Inside
+    `planning()`."""
     asked_for = set(session_ids)
     if not asked_for:
         return

@@ -1,6 +1,6 @@
 """Which sessions have to be planned together, since they share a cap, and how often that is done.
 
-Everything here holds PLANNING, as whoever plans does.
+Everything here belongs inside `participations.planning()`.
 """
 
 from __future__ import annotations

@@ -5,14 +5,13 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from django.db import transaction
 from django.db.models import Q
-from django.utils import timezone
 
 from chargers import inbox, inventory, news, sql, upkeep
 from chargers.models import Heartbeat
 from dr_events import fanout, judgement, participations, pools, scope
 from dr_events.models import Participation
+from dr_events.participations import Clock
 
 SWEPT = "sweep"
 NEWS_BATCH = 1000
@@ -20,39 +19,43 @@ NEWS_BATCH = 1000
 OUTAGE_S = 15
 
 
-def sweep(*, now: datetime) -> None:
+def sweep(*, clock: Clock) -> None:
     """One turn of the loop: time, events, news, restoring. The first one after an outage has the
     fleet read anew: who left meanwhile will not be spoken of again."""
+    now = clock()
     if not _was_here(since=now - timedelta(seconds=OUTAGE_S)):
         inventory.note_return(now=now)
     upkeep.tick(now=now)
-    steer(now=now)
-    Heartbeat.note(SWEPT, at=timezone.now())
+    steer(clock=clock)
+    Heartbeat.note(SWEPT, at=clock())
 
 
 def _was_here(*, since: datetime) -> bool:
     return Heartbeat.objects.filter(name__in=(SWEPT, inbox.RETURNED), at__gte=since).exists()
 
 
-def steer(*, now: datetime) -> None:
+def steer(*, clock: Clock) -> None:
     """The part of the sweep that bells call for: events that are due, and news of sessions."""
-    fanout.advance(now=now)
-    fanout.plan_events(now=now)
-    while reconcile_news(now=now) == NEWS_BATCH:
+    fanout.advance(now=clock())
+    fanout.plan_events(clock=clock)
+    while reconcile_news(clock=clock) == NEWS_BATCH:
         pass
-    fanout.finish_events(now=now)
+    fanout.finish_events(now=clock())
 
 
-@transaction.atomic
-def reconcile_news(*, now: datetime) -> int:
+def reconcile_news(*, clock: Clock) -> int:
     """Deal with sessions of which something changed: arrivals are limited, those that left are
     let go, answers and readings are judged. Returns how many pieces of news were taken.
 
     Where nobody shares power, no other limit follows from an answer or a reading."""
-    sql.one_at_a_time(participations.PLANNING)
-    taken = news.take(NEWS_BATCH)
-    if not taken.session_ids:
-        return 0
+    with participations.planning(clock) as now:
+        taken = news.take(NEWS_BATCH)
+        if taken.session_ids:
+            _reconcile(taken, now)
+        return taken.count
+
+
+def _reconcile(taken: news.Taken, now: datetime) -> None:
     sql.lock_sessions(taken.session_ids)
     to_plan = taken.session_ids if pools.any_at_all() else taken.changed
     if to_plan:
@@ -60,7 +63,6 @@ def reconcile_news(*, now: datetime) -> int:
         participations.plan_news(to_plan, now=now)
     judgement.refresh(set(taken.session_ids).difference(to_plan), now=now)
     participations.restore(taken.session_ids)
-    return taken.count
 
 
 def _update_memberships(session_ids: list[int], now: datetime) -> None:

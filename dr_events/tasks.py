@@ -14,14 +14,14 @@ from dr_events import curve, exports, pruning, reconciliation
 @shared_task
 def sweep() -> None:
     """Beat's tick: one turn of the whole loop."""
-    reconciliation.sweep(now=timezone.now())
+    reconciliation.sweep(clock=timezone.now)
 
 
 @shared_task
 def steer() -> None:
     """An event was declared, amended or ended, or there is news of sessions."""
     steer_bell.answer()
-    reconciliation.steer(now=timezone.now())
+    reconciliation.steer(clock=timezone.now)
 
 
 @shared_task

@@ -40,7 +40,7 @@ def world(client, capsys):
     grid = Actor("client:grid")
     for _ in range(3):
         intake.declare(BODY, actor=grid, now=now)
-    reconciliation.steer(now=now)
+    reconciliation.steer(clock=lambda: now)
     return Api(client, create_client(capsys, "schemathesis")).token
 
 

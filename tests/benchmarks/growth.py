@@ -5,7 +5,6 @@ from __future__ import annotations
 import statistics
 import sys
 import time
-from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
@@ -85,7 +84,7 @@ def _idle_sweep_s(world: World, sessions: int) -> float:
     with world.stopped("worker", "dispatcher", "beat"):
         for _ in range(SWEEPS):
             began_at = time.perf_counter()
-            reconciliation.sweep(now=timezone.now())
+            reconciliation.sweep(clock=timezone.now)
             times.append(time.perf_counter() - began_at)
     return statistics.median(times)
 
@@ -138,26 +137,22 @@ def planning(world: World, scale: Scale) -> list[Line]:
 
 
 def _replan_s(world: World, sessions: int) -> float:
-    from django.utils import timezone
-
     event_id = world.fill_limited(
         sessions, limit={"kind": "per_event", "unit": "power", "value": 4000 * sessions}
     )
     with world.stopped("worker", "dispatcher", "beat"):
-        _share_anew(event_id, timezone.now())
+        _share_anew(event_id)
         began_at = time.perf_counter()
-        _share_anew(event_id, timezone.now())
+        _share_anew(event_id)
         return time.perf_counter() - began_at
 
 
-def _share_anew(event_id: str, now: datetime) -> None:
-    from django.db import transaction
+def _share_anew(event_id: str) -> None:
+    from django.utils import timezone
 
-    from chargers import sql
     from dr_events import participations, pools
 
-    with transaction.atomic():
-        sql.one_at_a_time(participations.PLANNING)
+    with participations.planning(timezone.now) as now:
         participations.plan_sessions(pools.members_of(UUID(event_id)), now=now)
 
 

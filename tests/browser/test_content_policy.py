@@ -52,7 +52,7 @@ def logged_in(page, live_server, complaints):
 
 def test_the_admin_s_pages_keep_to_the_policy(logged_in, live_server, complaints, elsewhere):
     session, event = make_session(), declare()
-    reconciliation.steer(now=NOW)
+    reconciliation.steer(clock=lambda: NOW)
     for address in (
         "/admin/",
         "/admin/dr_events/event/",
@@ -80,7 +80,7 @@ def test_an_event_s_figures_follow_by_themselves(logged_in, live_server, complai
     logged_in.goto(f"{live_server.url}/admin/dr_events/event/{event.pk}/change/")
     before = logged_in.inner_text("#figures")
     Event.objects.filter(pk=event.pk).update(priority=1)
-    reconciliation.steer(now=NOW)
+    reconciliation.steer(clock=lambda: NOW)
 
     logged_in.wait_for_function("before => document.querySelector('#figures').innerText != before",
                                 arg=before)  # fmt: skip

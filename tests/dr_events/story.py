@@ -43,7 +43,7 @@ def declare(*, at: float = 0, **changes: Any) -> Event:
 
 
 def steer(at: float) -> None:
-    reconciliation.steer(now=later(at))
+    reconciliation.steer(clock=lambda: later(at))
 
 
 def send(at: float) -> list[claims.Claim]:

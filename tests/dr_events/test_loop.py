@@ -1,5 +1,7 @@
 """The loop: events change what is wanted, answers change what is confirmed, and P1 to P6 hold."""
 
+from functools import partial
+
 import pytest
 
 from chargers import news
@@ -123,7 +125,7 @@ def test_the_loop_may_turn_as_often_as_it_likes():
     commands, entries = Command.objects.count(), AuditEntry.objects.count()
 
     for second in range(2, 7):
-        reconciliation.sweep(now=later(second))
+        reconciliation.sweep(clock=partial(later, second))
 
     assert (Command.objects.count(), AuditEntry.objects.count()) == (commands, entries)
     assert counts(event) == {"targeted": 1, "confirmed": 1}
@@ -295,7 +297,7 @@ def test_a_command_nobody_answers_is_unreachable_and_has_a_next_time():
     event = declare()
     send(1)
 
-    reconciliation.sweep(now=later(61))
+    reconciliation.sweep(clock=lambda: later(61))
 
     told = part(event, session)
     assert (told.state, told.reason) == ("unreachable", "no_answer")
@@ -309,7 +311,7 @@ def test_an_event_is_not_completed_while_one_limit_may_be_left():
 
     steer(600)
     assert status(event) == "restoring"
-    reconciliation.sweep(now=later(700))
+    reconciliation.sweep(clock=lambda: later(700))
     assert status(event) == "restoring"
 
     accept(701)

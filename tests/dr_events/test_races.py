@@ -6,18 +6,32 @@ import orjson
 import pytest
 from django.db import connections
 
-from chargers import claims, inbox, sessions
+from chargers import claims, inbox, news, sessions, sql
 from chargers.edrv.payloads import SessionData
 from chargers.models import Attempt, Command, WebhookDelivery
 from chargers.sessions import Said
 from dr_events import fanout, intake, lifecycle, participations, reconciliation
 from dr_events.models import Event
-from tests.dr_events.story import ENDPOINT, OPERATOR, accept, declare, held_to, part, send, steer
+from tests.dr_events.story import (
+    ENDPOINT,
+    OPERATOR,
+    accept,
+    declaration,
+    declare,
+    held_to,
+    part,
+    send,
+    steer,
+)
 from tests.fleet import FOUR_KW, later, make_session
+from tests.waiting import wait_until
 
 
-def elsewhere(act):
-    """Let another process do this now, on a connection of its own."""
+WAITING = "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+
+
+def by_another(act):
+    """As another process does it, on a connection of its own. Not started yet."""
 
     def run():
         try:
@@ -25,7 +39,12 @@ def elsewhere(act):
         finally:
             connections.close_all()
 
-    thread = threading.Thread(target=run)
+    return threading.Thread(target=run)
+
+
+def elsewhere(act):
+    """Let another process do this now."""
+    thread = by_another(act)
     thread.start()
     thread.join()
 
@@ -41,9 +60,9 @@ def test_a_car_that_starts_while_its_event_is_being_planned_stays_limited(monkey
     late = make_session(status="created", started_at=None)
     take_in = fanout._take_in
 
-    def take_in_and_then(event_id, chunk, now):
-        take_in(event_id, chunk, now)
-        elsewhere(lambda: (start(late, now), reconciliation.reconcile_news(now=now)))
+    def take_in_and_then(event_id, chunk, clock):
+        take_in(event_id, chunk, clock)
+        elsewhere(lambda: (start(late, clock()), reconciliation.reconcile_news(clock=clock)))
 
     monkeypatch.setattr(fanout, "_take_in", take_in_and_then)
     event = declare()
@@ -61,10 +80,10 @@ def test_the_end_of_an_event_does_not_wait_for_the_rest_of_a_pass_over_it(monkey
     chunks = []
     take_in = fanout._take_in
 
-    def take_in_and_end(event_id, chunk, now):
-        take_in(event_id, chunk, now)
+    def take_in_and_end(event_id, chunk, clock):
+        take_in(event_id, chunk, clock)
         chunks.append(chunk)
-        elsewhere(lambda: intake.end(event_id, actor=OPERATOR, now=later(again_at + 1)))
+        elsewhere(lambda: intake.end(event_id, actor=OPERATOR, now=clock()))
 
     monkeypatch.setattr(fanout, "_take_in", take_in_and_end)
     steer(again_at)
@@ -72,8 +91,7 @@ def test_the_end_of_an_event_does_not_wait_for_the_rest_of_a_pass_over_it(monkey
     assert [len(chunk) for chunk in chunks] == [fanout.FIRST_CHUNK]
     event.refresh_from_db()
     assert event.status == "completed"
-    ended_at = later(again_at + 1)
-    assert {part.released_at for part in event.participations.all()} == {ended_at}
+    assert {part.released_at for part in event.participations.all()} == {event.ended_at}
 
 
 @pytest.mark.django_db(transaction=True)
@@ -211,6 +229,30 @@ def test_an_action_that_becomes_known_while_its_webhook_is_applied_is_locked_in_
     assert (delivery.state, Command.objects.get().state) == ("applied", "accepted")
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_turn_that_had_to_wait_plans_for_the_moment_at_which_its_turn_has_come():
+    """Else it would undo a step that others have planned meanwhile."""
+    session = make_session()
+    steps = [
+        {"duration": "PT10M", "limit": {"kind": "per_session", "unit": "power", "value": watts}}
+        for watts in (9000, 4200)
+    ]
+    told = declaration(starts_at=later(0).isoformat(), intervals=steps)
+    del told["limit"]
+    intake.declare(told, actor=OPERATOR, now=later(0))
+    steer(0)
+    news.tell([session.pk])
+    moment = later(599.9)
+    turn = by_another(lambda: reconciliation.reconcile_news(clock=lambda: moment))
+    with participations.planning(lambda: moment):
+        turn.start()
+        wait_until(lambda: sql.rows(WAITING))
+        moment = later(600.5)
+    turn.join()
+
+    assert held_to(session)[0] == FOUR_KW
+
+
 @pytest.mark.django_db
 def test_one_event_that_cannot_be_planned_keeps_no_other_from_it(monkeypatch):
     session = make_session()
@@ -225,10 +267,10 @@ def test_one_event_that_cannot_be_planned_keeps_no_other_from_it(monkeypatch):
     ).event
     plan_event = fanout.plan_event
 
-    def plan_or_break(event, *, now):
+    def plan_or_break(event, *, clock):
         if event.pk == broken.pk:
             raise ValueError("no such thing")
-        plan_event(event, now=now)
+        plan_event(event, clock=clock)
 
     monkeypatch.setattr(fanout, "plan_event", plan_or_break)
     declare(at=1)

@@ -73,7 +73,7 @@ class Gateway(RuleBasedStateMachine):
             self.wire.cars[session.external_id] = self._car(session.external_id, connector)
         said = {"name": "first", "limit": FOUR_KW, "targets": [{"type": "all"}], "priority": 1}
         intake.declare(said, actor=OPERATOR, now=self.now)
-        reconciliation.steer(now=self.now)
+        reconciliation.steer(clock=lambda: self.now)
 
     def _car(self, id_: str, connector: Any) -> Car:
         station = connector.chargestation.external_id
@@ -151,7 +151,7 @@ class Gateway(RuleBasedStateMachine):
         with suppress(Problem, ValidationError), transaction.atomic():
             do()
         if bell:
-            reconciliation.steer(now=self.now)
+            reconciliation.steer(clock=lambda: self.now)
 
     def _open_events(self) -> list[Event]:
         return list(Event.objects.filter(status__in=Event.UNFINISHED).order_by("declared_at", "id"))
@@ -296,7 +296,7 @@ class Gateway(RuleBasedStateMachine):
 
     @rule(death=deaths)
     def sweep(self, death: int | None) -> None:
-        self.swept = self._dying_at(death, lambda: reconciliation.sweep(now=self.now))
+        self.swept = self._dying_at(death, lambda: reconciliation.sweep(clock=lambda: self.now))
 
     def _dying_at(self, statement: int | None, do: Callable[[], object]) -> bool:
         """Do it, unless death comes before that many statements were executed."""

@@ -46,8 +46,12 @@ def test_four_hours_are_four_hours_whatever_the_clock_on_the_wall_says(starts_at
     ]  # fmt: skip
 
 
+def steer_at(moment: datetime) -> None:
+    reconciliation.steer(clock=lambda: moment)
+
+
 def status_at(event: Event, moment: datetime) -> str:
-    reconciliation.steer(now=moment)
+    steer_at(moment)
     event.refresh_from_db()
     return event.status
 
@@ -65,7 +69,7 @@ def test_steps_change_by_the_time_that_has_passed_and_not_by_the_clock_on_the_wa
     again = datetime.fromisoformat("2026-10-25T02:30:00+01:00")
     wanted = []
     for moment in (begin, again - SECOND, again):
-        reconciliation.steer(now=moment)
+        steer_at(moment)
         wanted.append(held_to(session)[0])
 
     assert wanted == [Limit(Unit.POWER, 4200), Limit(Unit.POWER, 4200), Limit(Unit.POWER, 9000)]
