@@ -26,7 +26,6 @@ from tests.dr_events.story import (
 from tests.fleet import FOUR_KW, later, make_session
 from tests.waiting import wait_until
 
-
 WAITING = "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
 
 
