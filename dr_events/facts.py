@@ -11,13 +11,14 @@ from django.conf import settings
 
 from chargers import circuits, sql
 from chargers.electricity import BelowMinimum, Circuit, Limit, Unit
-from chargers.models import Command, as_limit
+from chargers.models import Command, Session, as_limit
 from chargers.retries import REJECTIONS
 from dr_events import opt_outs, pacing
 from dr_events.amounts import Amount, Kind
 from dr_events.demand import Metering
 from dr_events.models import Event, SiteCapacity
 from dr_events.orders import (
+    NO_SITE,
     Ask,
     Cap,
     Capacity,
@@ -110,6 +111,7 @@ class Facts:
 
     session_id: int
     external_id: str
+    is_started: bool
     site_id: SiteId
     site: str
     chargestation: str
@@ -134,7 +136,8 @@ class Facts:
             metering=self.metering,
             parts=tuple(parts),
             exempt_reason=self.exempt_reason,
-            site_id=self.site_id,
+            # Who only holds a place takes nothing of a capacity yet.
+            site_id=self.site_id if self.is_started else NO_SITE,
             grip=self.grip,
         )
 
@@ -151,6 +154,7 @@ def _facts(row: Mapping[str, Any], patience_since: datetime) -> Facts:
     return Facts(
         session_id=row["id"],
         external_id=row["external_id"],
+        is_started=row["status"] == Session.Status.STARTED,
         site_id=row["site_id"],
         site=row["site"],
         chargestation=row["chargestation"],
@@ -248,7 +252,7 @@ def _part(row: Mapping[str, Any]) -> Part:
 _SILENT = "('no_answer', 'station_offline', 'station_unreachable')"
 
 _FACTS = f"""
-    SELECT session.id, session.external_id, session.power_w, session.current_a,
+    SELECT session.id, session.external_id, session.status, session.power_w, session.current_a,
            session.metered_at, session.started_at, session.wanted_cause,
            session.wanted_unit, session.wanted_value,
            session.confirmed_unit, session.confirmed_value, session.confirmed_at,

@@ -102,19 +102,20 @@ class Grip:
 
 NOT_METERED = Metering()
 NO_LIMIT = Grip()
+NO_SITE: SiteId = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Car:
     """A session as the planner sees it: what it hangs on, its metering, its events, the limit on
-    it, and why no event at all may limit it."""
+    it, and why no event at all may limit it. `site_id`: whose capacity it takes from."""
 
     session_id: int
     circuit: Circuit
     metering: Metering = NOT_METERED
     parts: tuple[Part, ...] = ()
     exempt_reason: str = ""
-    site_id: SiteId = 0
+    site_id: SiteId = NO_SITE
     grip: Grip = NO_LIMIT
 
     @property

@@ -5,8 +5,9 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from chargers import news
 from chargers.audit import Actor
-from chargers.models import AuditEntry
+from chargers.models import AuditEntry, Command
 from dr_events import capacity
 from dr_events.models import SiteCapacity
 from tests.clients import ALL_SCOPES, Api, create_client, problem
@@ -204,6 +205,20 @@ def test_it_holds_without_any_event(site):
 
     assert watts_of(*cars) == [6_000, 6_000]
     assert watts_of(elsewhere) == [None]
+
+
+def test_who_has_not_begun_to_charge_takes_nothing_of_it(site):
+    [running] = charging_at(site, 1)
+    [waiting] = charging_at(site, 1, status="created", started_at=None, power_w=None)
+    tell(site, 11_000)
+    accept(1)
+    before = watts_of(running)
+
+    news.tell([waiting.pk])
+    steer(10)
+
+    assert watts_of(running, waiting) == [*before, None]
+    assert not Command.objects.filter(session=waiting).exists()
 
 
 def test_silence_makes_it_the_safe_value(site):
