@@ -26,17 +26,21 @@ EXEMPT_REASON = """
                 WHEN site.exempt THEN 'exempt_site' ELSE '' END
 """
 
-# The limit that is wanted of `session` in watts, as `Circuit.watts` has it.
-WANTED_W = """
+# What an ampere comes to in watts: volts times phases, as `Circuit.watts` has it.
+WATTS_PER_AMPERE = """
+           COALESCE(connector.voltage_v, site.voltage_v) *
+           COALESCE(NULLIF(connector.phases, 0),
+                    CASE WHEN connector.power_type = 'ac_1_phase'
+                           OR (COALESCE(connector.power_type, '') IN ('', 'unknown')
+                               AND connector.max_power_w > 0
+                               AND connector.max_power_w < 10000)
+                         THEN 1 ELSE 3 END)
+"""
+
+# The limit that is wanted of `session` in watts.
+WANTED_W = f"""
            CASE session.wanted_unit WHEN 'power' THEN session.wanted_value
-                WHEN 'current' THEN
-                     session.wanted_value * COALESCE(connector.voltage_v, site.voltage_v) *
-                     COALESCE(NULLIF(connector.phases, 0),
-                              CASE WHEN connector.power_type = 'ac_1_phase'
-                                     OR (COALESCE(connector.power_type, '') IN ('', 'unknown')
-                                         AND connector.max_power_w > 0
-                                         AND connector.max_power_w < 10000)
-                                   THEN 1 ELSE 3 END) END
+                WHEN 'current' THEN session.wanted_value * {WATTS_PER_AMPERE} END
 """
 
 

@@ -213,6 +213,7 @@ class Session(Exemptible):
         default=timezone.now, help_text="When eDRV last spoke of it, by webhook or list."
     )
 
+    # Metered; where a report has only amperes, what they come to.
     power_w = models.FloatField(null=True, blank=True)
     current_a = models.FloatField(null=True, blank=True)
     energy_wh = models.FloatField(null=True, blank=True, help_text="Delivered so far.")

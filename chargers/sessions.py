@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
-from chargers import news, settlement, sql
+from chargers import circuits, news, settlement, sql
 from chargers.edrv.payloads import EnergyReport, SessionData
 
 UNHEARD_AFTER = timedelta(minutes=10)
@@ -203,9 +203,16 @@ _STORE_READINGS = """
         ON CONFLICT (session_id, metered_at) DO NOTHING
 """
 
-_LATEST_READING = """
+# Most reports have the power, and nothing else is looked for then.
+_LATEST_READING = f"""
     UPDATE chargers_session AS session
-       SET power_w = report.power_w, current_a = report.current_a,
+       SET power_w = CASE WHEN report.power_w IS NOT NULL OR report.current_a IS NULL
+                          THEN report.power_w
+                          ELSE (SELECT report.current_a * {circuits.WATTS_PER_AMPERE}
+                                  FROM (SELECT session.chargestation_id, session.connector_id)
+                                    AS session
+                                  {circuits.JOINS}) END,
+           current_a = report.current_a,
            energy_wh = COALESCE(report.energy_wh, session.energy_wh),
            state_of_charge_percent = COALESCE(report.soc, session.state_of_charge_percent),
            metered_at = report.metered_at

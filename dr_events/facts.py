@@ -171,13 +171,11 @@ def _facts(row: Mapping[str, Any], patience_since: datetime) -> Facts:
 
 
 def _metering(row: Mapping[str, Any], circuit: Circuit) -> Metering:
-    power_w = row["power_w"]
-    if power_w is None and row["current_a"] is not None:
-        power_w = row["current_a"] * circuit.voltage_v * circuit.phases
+    power_w, metered_at = row["power_w"], row["metered_at"]
     limit = as_limit(row["confirmed_unit"], row["confirmed_value"])
     if limit is None:
-        return Metering(power_w, row["metered_at"], None, row["started_at"])
-    return Metering(power_w, row["metered_at"], circuit.watts(limit), row["confirmed_at"])
+        return Metering(power_w, metered_at, None, row["started_at"])
+    return Metering(power_w, metered_at, circuit.watts(limit), row["confirmed_at"])
 
 
 def _grip(
@@ -252,7 +250,7 @@ def _part(row: Mapping[str, Any]) -> Part:
 _SILENT = "('no_answer', 'station_offline', 'station_unreachable')"
 
 _FACTS = f"""
-    SELECT session.id, session.external_id, session.status, session.power_w, session.current_a,
+    SELECT session.id, session.external_id, session.status, session.power_w,
            session.metered_at, session.started_at, session.wanted_cause,
            session.wanted_unit, session.wanted_value,
            session.confirmed_unit, session.confirmed_value, session.confirmed_at,

@@ -142,7 +142,7 @@ def _standing(row: Mapping[str, Any]) -> Standing:
         rejections=row["command_rejections"] or 0,
         accepted_at=row["command_accepted_at"],
         limit_w=_limit_w(row, limit),
-        power_w=_power_w(row),
+        power_w=row["power_w"],
         metered_at=row["metered_at"],
         complied_at=row["complied_at"],
         over_limit_since=row["over_limit_since"],
@@ -151,15 +151,6 @@ def _standing(row: Mapping[str, Any]) -> Standing:
 
 def _limit_w(row: Mapping[str, Any], limit: Limit | None) -> float | None:
     return None if limit is None else circuits.of_row(row).watts(limit)
-
-
-def _power_w(row: Mapping[str, Any]) -> float | None:
-    """The metered power or, where a report has only amperes, what they come to."""
-    if row["power_w"] is None and row["current_a"] is not None:
-        circuit = circuits.of_row(row)
-        return float(row["current_a"] * circuit.voltage_v * circuit.phases)
-    power_w: float | None = row["power_w"]
-    return power_w
 
 
 def _record(row: Mapping[str, Any], judgement: Judgement) -> tuple[Any, ...]:
@@ -196,8 +187,7 @@ _STANDINGS = f"""
            participation.attempts, participation.next_attempt_at, participation.first_sent_at,
            participation.accepted_at, participation.complied_at,
            participation.over_limit_since,
-           session.confirmed_unit, session.confirmed_value, session.power_w, session.current_a,
-           session.metered_at,
+           session.confirmed_unit, session.confirmed_value, session.power_w, session.metered_at,
            command.state AS command_state, command.reason AS command_reason,
            command.accepted_at AS command_accepted_at,
            command.rejections AS command_rejections,

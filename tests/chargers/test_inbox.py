@@ -106,6 +106,21 @@ def test_an_older_report_is_kept_and_changes_nothing_newer():
     assert MeterReading.objects.count() == 2
 
 
+def test_a_report_in_amperes_alone_is_a_draw_too():
+    """Else a relief, a percentage and the largest draws first would all take it for nothing."""
+    session = make_session(metered_at=later(-60))
+    report = {"timestamp": iso(later(-5)), "current": {"value": "16", "unit": "A"}}
+    deliver("session.updated", session_data(session.external_id, energy_report=report))
+
+    apply()
+
+    session.refresh_from_db()
+    reading = MeterReading.objects.get()
+    assert (session.power_w, session.current_a) == (16 * 230 * 3, 16)
+    # As it was told.
+    assert (reading.power_w, reading.current_a) == (None, 16)
+
+
 def test_a_report_without_figures_is_a_gap_and_no_zero():
     session = make_session(power_w=7200.0)
     deliver("session.updated", {"_id": session.external_id, "energy_report": {"power": {}}})
