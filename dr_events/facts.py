@@ -77,7 +77,8 @@ def pace_of(event: Event) -> Pace | None:
 
 
 def ask_for(amount: Amount | None, *, reference_w: float | None) -> Ask | None:
-    """An amount as the planner takes it. A relief is a cap below the draw at the start (W)."""
+    """An amount as the planner takes it. A relief is a cap below the draw at the start (W), and
+    asks for nothing until that is known."""
     if amount is None:
         return None
     match amount.kind:
@@ -86,7 +87,7 @@ def ask_for(amount: Amount | None, *, reference_w: float | None) -> Ask | None:
         case Kind.PERCENT:
             return Percent(amount.value, amount.unit)
         case Kind.RELIEF:
-            return Cap(max(0.0, (reference_w or 0.0) - amount.value))
+            return None if reference_w is None else Cap(max(0.0, reference_w - amount.value))
         case kind:
             return Cap(amount.value, a_site=kind is Kind.PER_SITE)
 

@@ -5,7 +5,7 @@ import pytest
 
 from chargers import limits, news
 from chargers.models import Command
-from dr_events import intake
+from dr_events import intake, reconciliation
 from dr_events.models import Participation
 from tests.dr_events.story import (
     OPERATOR,
@@ -210,6 +210,21 @@ def test_a_relief_is_a_cap_below_the_draw_at_the_start():
     )
     accept(101)
     assert sum(watts_of(*cars)) <= 30_000
+
+
+def test_a_relief_asks_for_nothing_before_its_reference_is_taken():
+    """News of a session may come between the declaration and the first pass over the event."""
+    cars = [make_session(power_w=11_000) for _ in range(4)]
+    event = intake.declare(declaration(limit=cap(10_000, "relief")), actor=OPERATOR, now=later(0))
+    news.tell([cars[0].pk])
+
+    reconciliation.reconcile_news(clock=lambda: later(0.1))
+    assert watts_of(*cars) == [None] * 4
+
+    steer(0.2)
+    event.event.refresh_from_db()
+    assert event.event.reference_w == 44_000
+    assert sum(watts_of(*cars)) == 34_000
 
 
 def test_a_percentage_is_of_the_draw_at_the_beginning_and_stays():
