@@ -16,6 +16,7 @@ from chargers.retries import REJECTIONS
 from dr_events import opt_outs, pacing
 from dr_events.amounts import Amount, Kind
 from dr_events.demand import Metering
+from dr_events.judgement import Tolerance
 from dr_events.models import Event, SiteCapacity
 from dr_events.orders import (
     NO_SITE,
@@ -222,14 +223,11 @@ def _is_over_its_limit(
     if metering.limit_w is None or metering.power_w is None or metering.since is None:
         return False
     assert metering.metered_at is not None
-    slack_w = max(
-        metering.limit_w * settings.COMPLIANCE_TOLERANCE, float(settings.COMPLIANCE_TOLERANCE_W)
-    )
+    tolerance = Tolerance.from_settings()
     return (
-        metering.power_w > metering.limit_w + slack_w
+        not tolerance.allows(metering.power_w, metering.limit_w)
         and metering.since <= patience_since
-        and metering.metered_at - metering.since
-        >= timedelta(seconds=settings.COMPLIANCE_PATIENCE_S)
+        and metering.metered_at - metering.since >= tolerance.patience
     )
 
 

@@ -72,12 +72,12 @@ class Judgement:
     over_limit_since: datetime | None = None
 
 
-def judge(standing: Standing, *, tolerance: Tolerance, now: datetime) -> Judgement:
+def judge(standing: Standing, *, tolerance: Tolerance) -> Judgement:
     """State and reason of a running participation."""
     if standing.exempt_reason:
         return Judgement(State.EXEMPT, standing.exempt_reason)
     if standing.command_state == Command.State.ACCEPTED:
-        return _judge_metering(standing, tolerance, now)
+        return _judge_metering(standing, tolerance)
     reason = standing.command_reason
     if reason in REJECTIONS:
         # One rejection may only mean that the station speaks in the other unit.
@@ -86,16 +86,18 @@ def judge(standing: Standing, *, tolerance: Tolerance, now: datetime) -> Judgeme
     return Judgement(State.UNREACHABLE if reason else State.PENDING, reason)
 
 
-def _judge_metering(standing: Standing, tolerance: Tolerance, now: datetime) -> Judgement:
-    complied_at, over_since = _since_acceptance(standing), standing.over_limit_since
+def _judge_metering(standing: Standing, tolerance: Tolerance) -> Judgement:
+    complied_at, over_since, late = _since_acceptance(standing), standing.over_limit_since, False
     if _is_metered_since_acceptance(standing):
         assert standing.power_w is not None
         assert standing.limit_w is not None
+        assert standing.metered_at is not None
         if tolerance.allows(standing.power_w, standing.limit_w):
             complied_at, over_since = complied_at or standing.metered_at, None
         else:
             over_since = over_since or standing.metered_at
-    late = over_since is not None and now - over_since >= tolerance.patience
+            # From reading to reading: silence since then proves nothing.
+            late = standing.metered_at - over_since >= tolerance.patience
     reason = "non_responsive" if late else "" if standing.binding else "outranked"
     return Judgement(State.CONFIRMED, reason, standing.accepted_at, complied_at, over_since)
 
@@ -116,7 +118,7 @@ def _is_metered_since_acceptance(standing: Standing) -> bool:
     )
 
 
-def refresh(session_ids: Iterable[int], *, now: datetime) -> None:
+def refresh(session_ids: Iterable[int]) -> None:
     """Judge the running participations of these sessions anew and write down what changed."""
     of = list(session_ids)
     if not of:
@@ -124,7 +126,7 @@ def refresh(session_ids: Iterable[int], *, now: datetime) -> None:
     tolerance = Tolerance.from_settings()
     records = []
     for row in sql.rows(_STANDINGS, [of]):
-        judgement = judge(_standing(row), tolerance=tolerance, now=now)
+        judgement = judge(_standing(row), tolerance=tolerance)
         record = _record(row, judgement)
         if record[1:] != _stored(row):
             records.append(record)

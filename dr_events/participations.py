@@ -57,7 +57,7 @@ def release(pairs: Iterable[tuple[UUID, int]], *, now: datetime) -> None:
         return
     # A claim between reading whether a limit may be there and wanting it gone would go unproven.
     sql.lock_sessions(session_ids)
-    judgement.refresh(session_ids, now=now)
+    judgement.refresh(session_ids)
     sql.run(_RELEASE, {"events": event_ids, "sessions": session_ids, "now": now})
     plan_sessions(session_ids, now=now)
     sql.run(_NOTE_GENERATION, {"events": event_ids, "sessions": session_ids})
@@ -70,7 +70,7 @@ def plan_news(session_ids: Sequence[int], *, now: datetime) -> None:
     have their turn with it, soon, and are only judged anew. Inside `planning()`."""
     rested = pools.rested(session_ids, now=now)
     plan_sessions(rested, now=now)
-    judgement.refresh(set(session_ids).difference(rested), now=now)
+    judgement.refresh(set(session_ids).difference(rested))
 
 
 def plan_sessions(
@@ -96,7 +96,7 @@ def plan_sessions(
     _write_plans(planned.plans, now)
     changed = _want(planned.plans, known, now)
     as_enlisted = _as_enlisted(changed & joined, planned.plans, known, parts)
-    judgement.refresh((asked_for | changed) - as_enlisted, now=now)
+    judgement.refresh((asked_for | changed) - as_enlisted)
     _note_planned(planned, orders, now)
     if changed:
         names = {found.session_id: found.external_id for found in known}

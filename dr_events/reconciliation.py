@@ -61,7 +61,7 @@ def _reconcile(taken: news.Taken, now: datetime) -> None:
     if to_plan:
         _update_memberships(to_plan, now)
         participations.plan_news(to_plan, now=now)
-    judgement.refresh(set(taken.session_ids).difference(to_plan), now=now)
+    judgement.refresh(set(taken.session_ids).difference(to_plan))
     participations.restore(taken.session_ids)
 
 

@@ -16,8 +16,8 @@ def at(seconds):
     return T0 + timedelta(seconds=seconds)
 
 
-def judged(*, now=T0, **standing):
-    return judge(Standing(**standing), tolerance=TOLERANCE, now=now)
+def judged(**standing):
+    return judge(Standing(**standing), tolerance=TOLERANCE)
 
 
 def accepted(**more):
@@ -83,7 +83,7 @@ def test_accepted_is_not_complied():
 def test_at_or_under_the_limit_within_the_tolerance_complies(limit_w, power_w, complies):
     standing = accepted(limit_w=limit_w, power_w=power_w, metered_at=at(30))
 
-    judgement = judged(**standing, now=at(30))
+    judgement = judged(**standing)
 
     assert judgement.complied_at == (at(30) if complies else None)
     assert judgement.over_limit_since == (None if complies else at(30))
@@ -105,15 +105,22 @@ def test_a_missing_reading_is_a_gap_and_no_compliance():
 def test_a_car_over_its_limit_for_longer_than_patience_is_non_responsive(seconds, reason):
     standing = accepted(power_w=11_000.0, metered_at=at(30 + seconds), over_limit_since=at(30))
 
-    judgement = judged(**standing, now=at(30 + seconds))
+    judgement = judged(**standing)
 
     assert (judgement.state, judgement.reason) == (State.CONFIRMED, reason)
+
+
+def test_one_reading_over_the_limit_accuses_nobody_however_long_ago():
+    """Whether the car still is over it, nobody knows."""
+    standing = accepted(power_w=11_000.0, metered_at=at(30), over_limit_since=at(30))
+
+    assert judged(**standing).reason == ""
 
 
 def test_the_first_compliance_stands_and_a_later_excess_counts_anew():
     standing = accepted(power_w=11_000.0, metered_at=at(300), complied_at=at(30))
 
-    judgement = judged(**standing, now=at(300))
+    judgement = judged(**standing)
 
     assert (judgement.complied_at, judgement.over_limit_since) == (at(30), at(300))
 
@@ -121,7 +128,7 @@ def test_the_first_compliance_stands_and_a_later_excess_counts_anew():
 def test_back_under_the_limit_the_excess_is_over():
     standing = accepted(power_w=4000.0, metered_at=at(400), over_limit_since=at(30))
 
-    judgement = judged(**standing, now=at(400))
+    judgement = judged(**standing)
 
     assert (judgement.over_limit_since, judgement.reason) == (None, "")
 

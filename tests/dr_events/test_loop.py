@@ -100,7 +100,7 @@ def test_who_has_just_joined_is_written_down_as_it_would_be_judged():
     declare()
     before = list(Participation.objects.order_by("pk").values())
 
-    judgement.refresh(list(Session.objects.values_list("pk", flat=True)), now=later(0))
+    judgement.refresh(list(Session.objects.values_list("pk", flat=True)))
 
     assert list(Participation.objects.order_by("pk").values()) == before
     assert part(earlier, held).state == "pending"  # told something lower, and not answered yet
