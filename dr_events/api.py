@@ -443,7 +443,7 @@ class SessionViewSet(FleetViewSet[Session]):
     queryset = Session.objects.select_related("chargestation__site", "connector").prefetch_related(
         Prefetch(
             "participations",
-            Participation.objects.filter(released_at=None),
+            Participation.objects.filter(released_at=None).select_related("event"),
             to_attr="running_participations",
         )
     )

@@ -336,7 +336,10 @@ class SessionRepresentation(serializers.ModelSerializer[Session]):
     def get_binding_event(self, session: Session) -> str | None:
         running: list[Participation] = getattr(session, "running_participations", [])
         binding = [part for part in running if part.binding]
-        return str(binding[0].event_id) if binding else None
+        # One that gives its power back keeps what it held until another event takes over.
+        active = [part for part in binding if part.event.status == Event.Status.ACTIVE]
+        decides = next(iter(active or binding), None)
+        return str(decides.event_id) if decides else None
 
 
 class RunnerUp(serializers.Serializer[Any]):

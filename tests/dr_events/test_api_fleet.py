@@ -3,9 +3,10 @@
 import pytest
 
 from chargers.models import Session
+from dr_events import intake
 from tests.clients import problem
-from tests.dr_events.story import accept, declare
-from tests.fleet import make_connector, make_session, make_site, make_station, new_id
+from tests.dr_events.story import OPERATOR, accept, declare, steer
+from tests.fleet import later, make_connector, make_session, make_site, make_station, new_id
 
 pytestmark = pytest.mark.django_db
 
@@ -32,6 +33,22 @@ def test_a_session_answers_why_it_is_at_this_limit(api):
         "1 other event would allow more, or counts less."
     )
     assert [one["limit"] for one in told["why"]["runners_up"]] == [{"unit": "power", "value": 6000}]
+
+
+def test_an_event_that_takes_over_decides_while_another_still_gives_power_back(api):
+    session = make_session()
+    slow = declare(restore={"rate_w_per_min": 1}, priority=5)
+    accept(1)
+    intake.end(slow.id, actor=OPERATOR, now=later(10))
+    steer(10)
+    urgent = declare(
+        at=20, priority=0, limit={"kind": "per_session", "unit": "power", "value": 4140}
+    )
+    accept(21)
+
+    told = api.get(f"sessions/{session.external_id}/").json()
+
+    assert told["binding_event"] == told["why"]["event"] == str(urgent.id)
 
 
 def test_a_session_without_a_limit_says_so(api):
