@@ -38,12 +38,12 @@ def count_each(name: str, labels: Iterable[str]) -> None:
         count(name, label, times)
 
 
-def all_counts() -> dict[tuple[str, str], int]:
-    """Every count by name and label; empty while Redis is away."""
+def all_counts() -> dict[tuple[str, str], int] | None:
+    """Every count by name and label; None while Redis is away."""
     try:
         found = connection().hgetall(KEY)
     except redis.RedisError:
-        return {}
+        return None
     counts = {}
     for key, value in found.items():
         name, _, label = str(key).partition(":")

@@ -134,6 +134,9 @@ _EXPLANATIONS = {
     "no_secret": "No webhook secret is configured (EDRV_WEBHOOK_SECRETS).",
 }
 
+# Why a delivery may be refused.
+REFUSALS = (*_EXPLANATIONS, "unreadable")
+
 _STORE = """
     INSERT INTO chargers_webhookdelivery (external_id, type, body, signature, received_at)
     SELECT * FROM unnest(%s::text[], %s::text[], %s::bytea[], %s::text[], %s::timestamptz[])

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from chargers import counters
+from chargers import counters, webhooks
 from chargers.models import Command, Session, WebhookDelivery
 from dr_events.models import Event
 from gateway import health
@@ -110,7 +110,13 @@ def _counters() -> Iterator[Metric]:
             "dr_attempts", "Requests to eDRV for commands, by outcome", labels=["outcome"]
         ),
     }
-    for (name, label), count in counters.all_counts().items():
-        if name in families:
-            families[name].add_metric([label], count)
+    counts = counters.all_counts()
+    if counts is not None:
+        for (name, label), count in {**_NEVER_YET, **counts}.items():
+            if name in families:
+                families[name].add_metric([label], count)
     yield from families.values()
+
+
+# What an alarm looks at has to be there before the first time: from nothing to one is no rate.
+_NEVER_YET = {("webhook_refused", reason): 0 for reason in webhooks.REFUSALS}

@@ -8,6 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from chargers import counters
 from chargers.models import Heartbeat, WebhookDelivery
+from chargers.webhooks import REFUSALS
 from dr_events.reconciliation import SWEPT
 from tests.dr_events.story import accept, declare, send
 from tests.fleet import make_session
@@ -126,8 +127,19 @@ def test_counters_grow_by_what_is_counted(client, name, metric, label):
     assert value(client, metric, **{label: what}) == 3
 
 
+def test_every_reason_to_refuse_a_webhook_has_a_count_before_the_first(client):
+    """From nothing to one is no rate that an alarm could see."""
+    counters.connection().delete(counters.KEY)
+
+    told = {
+        reason: value(client, "dr_webhooks_refused_total", reason=reason) for reason in REFUSALS
+    }
+
+    assert told == dict.fromkeys(REFUSALS, 0)
+
+
 def test_a_forged_webhook_is_counted(client):
-    before = value(client, "dr_webhooks_refused_total", reason="missing") or 0
+    before = value(client, "dr_webhooks_refused_total", reason="missing")
 
     client.post("/webhooks/edrv/", b"{}", content_type="application/json")
 
