@@ -80,7 +80,7 @@ class Stack:
         had = self._held.enter_context(embedded.locked(settings.DATA_DIR, "up", wait_s=5))
         if not had:
             raise StackInUse(f"Another gateway is running on {settings.DATA_DIR}.")
-        if _is_taken(self.port):
+        if is_taken(self.port):
             self._held.close()
             raise StackInUse(f"Port {self.port} is in use; choose another with --port.")
 
@@ -199,7 +199,8 @@ def _leave_the_database() -> None:
     connections["default"].close_pool()  # type: ignore[attr-defined]
 
 
-def _is_taken(port: int) -> bool:
+def is_taken(port: int) -> bool:
+    """Whether somebody listens on this port of this machine."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -36,10 +36,10 @@ def alone(folder):
     return {**os.environ, "DATA_DIR": str(folder), "DATABASE_URL": "", "REDIS_URL": ""}
 
 
-def up(folder, port):
-    """`manage.py up` to its end."""
+def up(folder, port, *, command="up"):
+    """`manage.py up`, or another that starts a gateway, to its end."""
     return subprocess.run(
-        [*MANAGE, "up", "--port", str(port)],
+        [*MANAGE, command, "--port", str(port)],
         env=alone(folder),
         cwd=REPOSITORY,
         capture_output=True,
@@ -74,8 +74,9 @@ def test_a_second_one_on_the_same_data_is_refused_in_one_line(gateway):
     assert gateway.is_ready()
 
 
-def test_a_port_in_use_is_refused_before_anything_is_started(gateway, tmp_path):
-    refused = up(tmp_path, gateway.port)
+@pytest.mark.parametrize("command", ["up", "demo"])
+def test_a_port_in_use_is_refused_before_anything_is_started(gateway, tmp_path, command):
+    refused = up(tmp_path, gateway.port, command=command)
 
     assert refused.returncode == 1
     assert refused.stderr == (

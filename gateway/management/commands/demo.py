@@ -18,6 +18,7 @@ from gateway.demo import verdict, view
 from gateway.demo.story import Story
 from gateway.demo.world import World
 from gateway.processes import ProgramFailed, die_with_uv
+from gateway.stack import is_taken
 
 LOG_WIDTH = 110
 
@@ -40,6 +41,9 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, port: int, once: bool, **options: Any) -> None:
         die_with_uv()
+        if is_taken(port):
+            # Who listens there would be taken for the demo's own gateway.
+            raise CommandError(f"Port {port} is in use; choose another with --port.")
         # A log has no width of its own; a table needs one.
         console = Console(width=None if sys.stdout.isatty() else LOG_WIDTH)
         world = World(settings.BASE_DIR, settings.DATA_DIR / "demo", port, console.print)
