@@ -1,7 +1,7 @@
 """Every call we make of eDRV's API: its method, path and body, and how its answer is read.
 
-The single calls (`client`, requests) and the burst (`burst`, libcurl) both send these and read
-answers with `read_answer`, so they cannot differ.
+The single calls (`client`, requests) and the burst (`burst`, libcurl) both send these, and read
+what comes back here.
 """
 
 from __future__ import annotations
@@ -172,9 +172,10 @@ def read_retry_after(value: str | None) -> float | None:
 
 
 def _parse(body: bytes) -> Any:
+    """Read as webhooks are; None for what is not JSON."""
     try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
+        return payloads.parse(body)
+    except payloads.Unreadable:
         return None
 
 

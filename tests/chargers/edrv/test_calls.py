@@ -141,3 +141,10 @@ def test_a_page_is_found_however_it_is_wrapped(body, has_next):
     page = calls.read_page(200, {}, body)
 
     assert (page.items, page.has_next) == ([{"_id": "s1"}], has_next)
+
+
+def test_an_answer_may_hold_what_only_javascript_takes_for_json():
+    """Half of a surrogate pair in one name must not keep a whole fleet from being read."""
+    page = calls.read_page(200, {}, b'{"ok":true,"result":[{"_id":"s1","name":"caf\\ud83d"}]}')
+
+    assert page.items == [{"_id": "s1", "name": "caf?"}]
