@@ -10,17 +10,19 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import structlog
 from django.conf import settings
-from django.db import OperationalError, transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
 from chargers import counters, news, pace, sessions, settlement, sql
 from chargers.claims import Claim, claim, lease_for
 from chargers.edrv.burst import Burst, Job, Reply
 from chargers.edrv.calls import Endpoint
+from chargers.edrv.errors import ProviderFailed
 from chargers.edrv.payloads import ActionStatus
 from chargers.models import Command
 from chargers.pace import Sending
@@ -134,15 +136,7 @@ class Dispatcher:
 
     def _record(self, replies: Sequence[Reply]) -> None:
         now = timezone.now()
-        results = [
-            judge(self._flying.pop(reply.key), reply, jitter=random.random()) for reply in replies
-        ]
-        try:
-            record(results, now=now)
-        except OperationalError as error:
-            # A deadlock's victim: what eDRV has answered must not be lost with it.
-            log.warning("record.again", error=str(error))
-            record(results, now=now)
+        results = take_in([(self._flying.pop(reply.key), reply) for reply in replies], now=now)
         self._watch_provider(results, now)
 
     def _watch_provider(self, results: Sequence[Result], now: datetime) -> None:
@@ -157,6 +151,39 @@ class Dispatcher:
             self._noted_ok_at = time.monotonic()
             if pace.note_success(now=now):
                 bring_forward(now=now)
+
+
+def take_in(answered: Sequence[tuple[Claim, Reply]], *, now: datetime) -> list[Result]:
+    """Understand what came back, and write it down. A reply that breaks this is set aside as one
+    that is not eDRV's, and none of the others with it."""
+    try:
+        return _judge_and_record(answered, now)
+    except (OperationalError, InterfaceError) as error:
+        # A deadlock's victim, or the connection was lost: the database's trouble, which is mostly
+        # over by now. What eDRV has answered must not be lost with it.
+        log.warning("record.again", error=str(error))
+        return _judge_and_record(answered, now)
+    except Exception as error:
+        log.exception("record.one_by_one", error=repr(error))
+        return [_take_in_alone(claimed, reply, now) for claimed, reply in answered]
+
+
+def _judge_and_record(answered: Sequence[tuple[Claim, Reply]], now: datetime) -> list[Result]:
+    results = [judge(claimed, reply, jitter=random.random()) for claimed, reply in answered]
+    record(results, now=now)
+    return results
+
+
+def _take_in_alone(claimed: Claim, reply: Reply, now: datetime) -> Result:
+    try:
+        [result] = _judge_and_record([(claimed, reply)], now)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception as error:
+        log.exception("record.set_aside", command=claimed.command_id)
+        unlike = ProviderFailed(f"cannot be recorded: {error!r}", reply.status, ambiguous=True)
+        [result] = _judge_and_record([(claimed, replace(reply, body=b"", error=unlike))], now)
+    return result
 
 
 def record(results: Sequence[Result], *, now: datetime) -> None:

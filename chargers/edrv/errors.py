@@ -35,7 +35,8 @@ class EdrvError(Exception):
 
     def __str__(self) -> str:
         status = f"HTTP {self.http_status}: " if self.http_status else ""
-        return f"{self.reason}: {status}{self.detail}"
+        # To be stored, and PostgreSQL's text cannot hold NUL.
+        return f"{self.reason}: {status}{self.detail}".replace("\x00", "")
 
 
 class ProviderUnreachable(EdrvError):

@@ -1,0 +1,114 @@
+"""What eDRV's own answers make of a command, of a session and of all others: without a network."""
+
+from datetime import timedelta
+
+import orjson
+import pytest
+
+from chargers import claims, dispatch, limits, pace, settlement
+from chargers.edrv.burst import Reply
+from chargers.edrv.errors import ProviderFailed
+from chargers.models import Attempt, Command, Heartbeat
+from chargers.retries import after_deadline
+from tests.dr_events.story import ENDPOINT
+from tests.fleet import FOUR_KW, NOW, later, make_session, new_id, wanting
+
+pytestmark = pytest.mark.django_db
+
+LEASE = timedelta(seconds=18)
+
+
+def claim(count=0, *, at=0.0):
+    """What is due, after a limit is wanted of so many more sessions."""
+    limits.want([wanting(make_session(), FOUR_KW) for _ in range(count)], now=later(at))
+    now = later(at)
+    return claims.claim(100, endpoint=ENDPOINT, now=now, lease_until=now + LEASE)
+
+
+def envelope(**said):
+    return orjson.dumps({"ok": True, "message": "", "result": said})
+
+
+def requested():
+    return envelope(_id=new_id(), status="requested")
+
+
+def answer(one, status, body, *, at=0.0, sent=None, **headers):
+    """eDRV's answer at `at`, to a request sent then, or at `sent`."""
+    sent_at_s = later(at if sent is None else sent).timestamp()
+    return one, Reply(one.attempt_id, sent_at_s, later(at).timestamp(), status, headers, body)
+
+
+def take_in(*answered, at=0.0):
+    return dispatch.take_in(answered, now=later(at))
+
+
+def claim_look(count=1, *, at=61.0):
+    """Looks at actions that no webhook spoke of in time."""
+    take_in(*(answer(one, 200, requested()) for one in claim(count)))
+    settlement.expire_deadlines(now=later(at), deadline=after_deadline())
+    looks = claim(at=at)
+    assert {one.verb for one in looks} == {"look_action"}
+    return looks
+
+
+# --- answers that cannot be recorded ------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (502, b"\x00\x01\x02 binary"),
+        (503, "kaputt".encode("utf-16")),
+        (400, b'{"ok":false,"message":"bad\\u0000","result":null}'),
+    ],
+)
+def test_an_answer_with_a_nul_is_recorded_like_any_other(status, body):
+    before, one, after = claim(3)
+
+    take_in(answer(before, 200, requested()), answer(one, status, body),
+            answer(after, 200, requested()))  # fmt: skip
+
+    assert list(Attempt.objects.order_by("id").values_list("http_status", flat=True)) == [
+        200, status, 200,
+    ]  # fmt: skip
+    assert "\x00" not in Attempt.objects.get(pk=one.attempt_id).answer
+
+
+def test_trouble_with_a_nul_is_noted():
+    pace.note_trouble(ProviderFailed("bad\x00", 502), jitter=1, now=NOW)
+    pace.note_failed_sync(ProviderFailed("bad\x00", 502), now=NOW)
+
+    assert set(Heartbeat.objects.values_list("detail", flat=True)) == {
+        "provider_failed: HTTP 502: bad"
+    }
+
+
+def test_an_action_that_says_more_than_can_be_written_has_failed_all_the_same():
+    deep = b'{"ok":true,"result":{"_id":"a","status":"failed","response_data":%b}}'
+    [one] = claim_look()
+
+    take_in(answer(one, 200, deep % (b"[" * 300 + b"]" * 300), at=61), at=61)
+
+    assert Command.objects.get().reason == "rejected_by_station"
+
+
+def test_one_reply_that_breaks_everything_is_set_aside_and_the_others_are_recorded(monkeypatch):
+    first, poison, last = claim(3)
+    breaks_it, record = requested(), dispatch.record
+
+    def breaking(results, *, now):
+        if any(result.reply.body == breaks_it for result in results):
+            raise TypeError("nobody thought of that")
+        record(results, now=now)
+
+    monkeypatch.setattr(dispatch, "record", breaking)
+
+    results = take_in(answer(first, 200, requested()), answer(poison, 200, breaks_it),
+                      answer(last, 200, requested()))  # fmt: skip
+
+    assert [result.outcome for result in results] == ["requested", "provider_failed", "requested"]
+    attempt = Attempt.objects.get(pk=poison.attempt_id)
+    assert (attempt.outcome, attempt.may_have_effect) == ("provider_failed", True)
+    assert "nobody thought of that" in attempt.answer
+    assert Command.objects.get(pk=poison.command_id).next_attempt_at > NOW
