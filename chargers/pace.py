@@ -24,6 +24,8 @@ OK = "edrv_ok"
 UNREAD = "edrv_unread"
 # Why a command waits that only eDRV keeps waiting.
 REASONS = ("provider_unreachable", "provider_failed", "rate_limited", "unauthorized")
+# How many to try with while eDRV is in trouble, and how many must fail before it is.
+PROBE = 5
 MIN_PAUSE_S = 1.0
 MAX_PAUSE_S = 30.0
 
@@ -140,6 +142,11 @@ def commands_waiting(*, now: datetime) -> int:
     return Command.objects.filter(waiting, state__in=Command.CLAIMABLE).count()
 
 
+def bring_forward(*, now: datetime) -> None:
+    """eDRV is back: what waits only for that need not wait longer."""
+    sql.run(_BRING_FORWARD, {"now": now, "reasons": list(REASONS)})
+
+
 def note_success(*, now: datetime) -> bool:
     """eDRV answers. Returns whether that ended a trouble."""
     Heartbeat.note(OK, at=now)
@@ -154,4 +161,14 @@ _SENDING = """
     SELECT EXISTS (SELECT FROM chargers_heartbeat
                     WHERE name = %(hold)s AND at > %(now)s) AS is_held,
            EXISTS (SELECT FROM chargers_heartbeat WHERE name = %(trouble)s) AS is_in_trouble
+"""
+
+# Without the sessions' locks, so whoever is busy is left alone.
+_BRING_FORWARD = """
+    UPDATE chargers_command SET next_attempt_at = %(now)s
+     WHERE id IN (
+           SELECT id FROM chargers_command
+            WHERE state IN ('due', 'unconfirmed') AND next_attempt_at > %(now)s
+              AND reason = ANY(%(reasons)s)
+              FOR NO KEY UPDATE SKIP LOCKED)
 """

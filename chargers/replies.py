@@ -28,6 +28,9 @@ from chargers.retries import (
 
 Read = TypeVar("Read")
 
+# The lease had passed before its turn came.
+NOT_SENT = "not_sent"
+
 
 @dataclass(frozen=True, slots=True)
 class Result:
@@ -44,12 +47,21 @@ class Result:
     gone: bool = False
     error: EdrvError | None = None
 
+    @property
+    def tells_of_edrv(self) -> bool:
+        """Whether it says how eDRV is. What was not sent does not; nor that there is no such
+        action or no such call, which any server on the way may say."""
+        is_no_look = self.claim.verb == Attempt.Verb.LOOK_ACTION and isinstance(
+            self.error, NotFound
+        )
+        return self.outcome != NOT_SENT and not is_no_look
+
 
 def judge(claimed: Claim, reply: Reply, *, jitter: float) -> Result:
     """`jitter` is a random number in 0..1, for the back-off."""
     if reply.error is None and reply.sent_at_s is None:
         again = Next(Command.State.DUE, _step_of(claimed), 0.0, claimed.reason)
-        return Result(claimed, reply, "not_sent", False, again)
+        return Result(claimed, reply, NOT_SENT, False, again)
     match claimed.verb:
         case Attempt.Verb.LOOK_ACTION:
             return _judge_action_look(claimed, reply, jitter)

@@ -7,9 +7,10 @@ import pytest
 
 from chargers import claims, dispatch, limits, pace, settlement
 from chargers.edrv.burst import Reply
-from chargers.edrv.errors import ProviderFailed
+from chargers.edrv.errors import ProviderFailed, ProviderUnreachable
 from chargers.models import Attempt, Command, Heartbeat
 from chargers.retries import after_deadline
+from chargers.watch import Watch
 from tests.dr_events.story import ENDPOINT
 from tests.fleet import FOUR_KW, NOW, later, make_session, new_id, wanting
 
@@ -112,3 +113,53 @@ def test_one_reply_that_breaks_everything_is_set_aside_and_the_others_are_record
     assert (attempt.outcome, attempt.may_have_effect) == ("provider_failed", True)
     assert "nobody thought of that" in attempt.answer
     assert Command.objects.get(pk=poison.command_id).next_attempt_at > NOW
+
+
+# --- what answers say of eDRV itself ------------------------------------------------------
+
+
+def timed_out(one, *, at=0.0):
+    error = ProviderUnreachable("timed out", ambiguous=True)
+    return one, Reply(one.attempt_id, later(at).timestamp(), later(at).timestamp(), error=error)
+
+
+def not_sent(one, *, at=0.0):
+    """Its lease had passed before its turn came."""
+    return one, Reply(one.attempt_id, None, later(at).timestamp())
+
+
+def see(*answered, watch=None, at=0.0):
+    """A round of answers, seen by one dispatcher."""
+    (watch or Watch()).see(take_in(*answered, at=at), now=later(at))
+
+
+def is_known_to_answer():
+    return Heartbeat.objects.filter(name=pace.OK).exists()
+
+
+def test_what_was_never_sent_says_nothing_of_edrv():
+    pace.note_trouble(ProviderUnreachable("timed out"), jitter=1, now=NOW)
+
+    see(*(not_sent(one) for one in claim(6)))
+
+    assert pace.in_trouble()
+    assert not is_known_to_answer()
+
+
+def test_an_edrv_that_answers_nothing_is_in_trouble_whatever_its_silence_kept_from_being_sent():
+    held = claim(20)
+
+    see(*(timed_out(one) for one in held[:10]), *(not_sent(one) for one in held[10:]))
+
+    assert pace.in_trouble()
+    assert not is_known_to_answer()
+
+
+@pytest.mark.parametrize("status", [404, 405, 410, 501])
+def test_that_there_is_no_such_look_says_nothing_of_edrv(status):
+    looks = claim_look(5)
+
+    see(*(answer(one, status, b"<html>no backend</html>", at=61) for one in looks), at=61)
+
+    assert not pace.in_trouble()
+    assert not is_known_to_answer()
