@@ -163,3 +163,44 @@ def test_that_there_is_no_such_look_says_nothing_of_edrv(status):
 
     assert not pace.in_trouble()
     assert not is_known_to_answer()
+
+
+def test_failures_are_trouble_though_each_comes_in_a_round_of_its_own():
+    watch, held = Watch(), claim(5)
+
+    for number, one in enumerate(held):
+        assert not pace.in_trouble()
+        see(answer(one, 503, b"{}", at=number), watch=watch, at=number)
+
+    assert pace.in_trouble()
+
+
+def test_failures_with_an_answer_between_them_are_no_trouble():
+    watch, held = Watch(), claim(9)
+
+    for number, one in enumerate(held):
+        said = answer(one, 200, requested()) if number == 4 else answer(one, 503, b"{}")
+        see(said, watch=watch)
+
+    assert not pace.in_trouble()
+
+
+def test_one_session_that_always_fails_is_no_trouble():
+    watch = Watch()
+    [one] = claim(1)
+
+    for at in range(0, 600, 60):
+        see(answer(one, 503, b"{}", at=at), watch=watch, at=at)
+        [one] = claim(at=at + 60)
+
+    assert not pace.in_trouble()
+
+
+def test_each_probe_that_fails_begins_the_next_pause():
+    pace.note_trouble(ProviderFailed("no", 503), jitter=0, now=later(-600))
+    assert pace.held_until(now=NOW) is None
+
+    [one] = claim(1)
+    see(answer(one, 503, b"{}"))
+
+    assert later(15) <= pace.held_until(now=NOW) <= later(30)
