@@ -93,6 +93,7 @@ class Dispatcher:
             return 0
         now = timezone.now()
         sending = pace.sending(now=now)
+        self._watch.is_worried = sending is not Sending.FREELY
         if sending is Sending.HELD:
             return 0
         if sending is Sending.PROBING:

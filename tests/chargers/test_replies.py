@@ -34,8 +34,9 @@ def requested():
     return envelope(_id=new_id(), status="requested")
 
 
-def answer(one, status, body, *, at=0.0, sent=None, **headers):
+def answer(one, status, body, *, at=0.0, sent=None, **named):
     """eDRV's answer at `at`, to a request sent then, or at `sent`."""
+    headers = {name.replace("_", "-"): value for name, value in named.items()}
     sent_at_s = later(at if sent is None else sent).timestamp()
     return one, Reply(one.attempt_id, sent_at_s, later(at).timestamp(), status, headers, body)
 
@@ -204,3 +205,34 @@ def test_each_probe_that_fails_begins_the_next_pause():
     see(answer(one, 503, b"{}"))
 
     assert later(15) <= pace.held_until(now=NOW) <= later(30)
+
+
+def test_an_answer_to_an_earlier_request_does_not_undo_the_wish_of_edrv():
+    watch, (limited, well) = Watch(), claim(2)
+    see(answer(limited, 429, b"{}", Retry_After="120"), watch=watch)
+
+    # Both were sent together.
+    see(answer(well, 200, requested(), at=0.02, sent=0), watch=watch, at=0.02)
+
+    assert pace.held_until(now=later(1)) == later(120)
+    assert Command.objects.get(pk=limited.command_id).next_attempt_at == later(120)
+
+
+def test_of_a_round_s_wishes_the_longest_is_kept():
+    first, second, third = claim(3)
+
+    see(answer(first, 429, b"{}"), answer(second, 503, b"{}", Retry_After="120"),
+        answer(third, 429, b"{}", Retry_After="60"))  # fmt: skip
+
+    assert pace.held_until(now=NOW) == later(120)
+
+
+def test_an_answer_to_a_probe_ends_the_trouble_and_brings_forward_what_waited_for_it():
+    watch, (failed, well) = Watch(), claim(2)
+    pace.note_trouble(ProviderFailed("no", 503), jitter=0, now=later(-30))
+    see(answer(failed, 503, b"{}"), watch=watch)
+
+    see(answer(well, 200, requested(), at=0.02, sent=0), watch=watch, at=0.02)
+
+    assert not pace.in_trouble()
+    assert Command.objects.get(pk=failed.command_id).next_attempt_at == later(0.02)
