@@ -95,19 +95,22 @@ def read_answer(status: int, headers: Mapping[str, str], body: bytes) -> Any:
 
     The envelope is `{"ok": true, "message": "", "result": …}`; `message` varies and is only
     ever shown to people. An object without `result` is taken for the result itself. What is not
-    JSON comes from a proxy on the way, whatever its status: a 404 in HTML says nothing about a
-    session.
+    JSON comes from a proxy on the way, whatever its status. So does a 404 without `"ok": false`:
+    API gateways say in JSON of their own that they know no such route, while what is behind them is
+    replaced, and that says nothing about a session.
     """
     envelope = _parse(body)
     message = _message(envelope, body)
     if not isinstance(envelope, Mapping | list) and status not in PLAIN_STATUSES:
         raise ProviderFailed(f"not JSON of eDRV's: {message}", status, ambiguous=True)
+    if status == 404 and not _says_no(envelope):
+        raise ProviderFailed(f"no 404 of eDRV's: {message}", status, ambiguous=True)
     if not 200 <= status < 300:
         raise error_for_status(status, message, read_retry_after(headers.get("Retry-After")))
+    if _says_no(envelope):
+        raise Refused(message, status)
     if not isinstance(envelope, Mapping):
         return envelope
-    if payloads.read_bool(envelope.get("ok")) is False:
-        raise Refused(message, status)
     return envelope.get("result", envelope)
 
 
@@ -177,6 +180,11 @@ def _parse(body: bytes) -> Any:
         return payloads.parse(body)
     except payloads.Unreadable:
         return None
+
+
+def _says_no(envelope: Any) -> bool:
+    """Whether this is the envelope in which eDRV says no."""
+    return isinstance(envelope, Mapping) and payloads.read_bool(envelope.get("ok")) is False
 
 
 def _message(envelope: Any, body: bytes) -> str:

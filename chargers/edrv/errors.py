@@ -5,7 +5,7 @@ EdrvError
 ├── ProviderFailed        5xx, or an answer that is not eDRV's (a proxy's HTML page)
 ├── RateLimited           429
 ├── Unauthorized          401, 403
-├── NotFound              404
+├── NotFound              404 in eDRV's own envelope
 ├── Conflict              409
 └── Refused               any other 4xx: this request will never do
 """

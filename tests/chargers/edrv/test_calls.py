@@ -29,6 +29,25 @@ ENVELOPE = b'{"ok":false,"message":"jwt expired","result":null}'
         # A load balancer without a backend says nothing about a session or a unit.
         (404, HTML, errors.ProviderFailed, True, True, True),
         (400, b"", errors.ProviderFailed, True, True, True),
+        # Nor does an API gateway that has no route just now: Kong, AWS, Azure.
+        (
+            404,
+            b'{"message":"no Route matched with those values"}',
+            errors.ProviderFailed,
+            True,
+            True,
+            True,
+        ),
+        (404, b'{"message":"Not Found"}', errors.ProviderFailed, True, True, True),
+        (
+            404,
+            b'{"statusCode":404,"message":"Resource not found"}',
+            errors.ProviderFailed,
+            True,
+            True,
+            True,
+        ),
+        (404, b"[]", errors.ProviderFailed, True, True, True),
         (401, HTML, errors.Unauthorized, True, False, True),
         (429, b"", errors.RateLimited, True, False, True),
         # A captive portal or a proxy's maintenance page may well say 200.
