@@ -7,6 +7,7 @@ limit must not be left behind.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -131,13 +132,14 @@ def backoff_s(attempts: int, jitter: float) -> float:
 
 def read_failure(verb: str, response_data: Any) -> str:
     """Why a station failed an action, from data of which eDRV documents no shape; "" where a
-    clear found nothing to clear (OCPP 1.6 ClearChargingProfile: `Unknown`).
+    clear found nothing to clear (OCPP 1.6 ClearChargingProfile: `Unknown`). Only the status says
+    that: an error may be unknown, too.
 
     Statuses seen below eDRV: Rejected, NotSupported, Unknown; errors as free text.
     """
-    words = _words(response_data)
-    if verb == Attempt.Verb.CLEAR and '"unknown"' in words:
+    if verb == Attempt.Verb.CLEAR and _status(response_data) == "unknown":
         return ""
+    words = _words(response_data)
     if any(word in words for word in ("notsupported", "not supported", "notimplemented")):
         return "not_supported_by_station"
     if "offline" in words or "not connected" in words or "disconnected" in words:
@@ -145,6 +147,12 @@ def read_failure(verb: str, response_data: Any) -> str:
     if "timeout" in words or "timed out" in words:
         return "station_unreachable"
     return "rejected_by_station"
+
+
+def _status(response_data: Any) -> str:
+    """The station's status, or all that it said where that is one text; "" for anything else."""
+    said = response_data.get("status") if isinstance(response_data, Mapping) else response_data
+    return said.strip().lower() if isinstance(said, str) else ""
 
 
 def _words(response_data: Any) -> str:

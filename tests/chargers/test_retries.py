@@ -146,7 +146,22 @@ def test_who_cannot_be_asked_what_became_of_a_limit_is_sent_it_again(error, step
         (SET, {"status": "Unknown"}, "rejected_by_station"),
         # Nothing matched, so nothing is left to clear.
         (CLEAR, {"status": "Unknown"}, ""),
+        (CLEAR, {"status": "UNKNOWN", "info": {}}, ""),
+        (CLEAR, "Unknown", ""),
         (CLEAR, {"status": "Rejected"}, "rejected_by_station"),
+        # Of these nobody knows whether the limit is gone.
+        (CLEAR, {"status": "Rejected", "error": "unknown"}, "rejected_by_station"),
+        (
+            CLEAR,
+            {"error": {"code": "InternalError", "description": "unknown"}},
+            "rejected_by_station",
+        ),
+        (
+            CLEAR,
+            {"status": "Rejected", "statusInfo": {"reasonCode": "Unknown"}},
+            "rejected_by_station",
+        ),
+        (CLEAR, {"error": "Unknown", "unknown": None}, "rejected_by_station"),
     ],
 )
 def test_a_station_s_failure_is_understood_whatever_its_shape(kind, response_data, reason):
