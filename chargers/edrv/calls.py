@@ -64,10 +64,13 @@ class Page:
 
 
 def set_power_limit(endpoint: Endpoint, session_id: str, limit: Limit) -> Call:
-    """`limit` in whole watts, or amperes per phase."""
-    body = {"unit": str(limit.unit), "limit": plain_number(limit.value)}
+    """`limit` in whole watts, or amperes per phase. A GET has no body, so there the query says
+    it: where eDRV would look for it is in no page of eDRV's."""
+    said = {"unit": str(limit.unit), "limit": plain_number(limit.value)}
     path = f"/sessions/{quote(session_id)}/set_power_limit"
-    return Call(endpoint.command_method, path, orjson.dumps(body))
+    if endpoint.command_method == "GET":
+        return Call("GET", f"{path}?{urllib.parse.urlencode(said)}")
+    return Call(endpoint.command_method, path, orjson.dumps(said))
 
 
 def clear_power_limit(endpoint: Endpoint, session_id: str) -> Call:

@@ -7,6 +7,7 @@ import pytest
 
 from chargers.edrv import calls, errors
 from chargers.edrv.calls import Endpoint
+from chargers.electricity import Limit, Unit
 
 HTML = b"<html><body><h1>502 Bad Gateway</h1>nginx</body></html>"
 ENVELOPE = b'{"ok":false,"message":"jwt expired","result":null}'
@@ -126,6 +127,22 @@ def test_the_message_of_a_success_means_nothing():
 
 def test_an_id_stays_one_segment_of_the_path():
     assert calls.get_session("../admin?x=1#y").path == "/sessions/..%2Fadmin%3Fx%3D1%23y"
+
+
+@pytest.mark.parametrize(
+    ("method", "query", "body"),
+    [
+        ("POST", "", b'{"unit":"current","limit":16.5}'),
+        ("PATCH", "", b'{"unit":"current","limit":16.5}'),
+        ("GET", "?unit=current&limit=16.5", None),
+    ],
+)
+def test_a_limit_is_said_where_the_verb_has_room_for_it(method, query, body):
+    endpoint = Endpoint("https://api.edrv.io/v1.1", "key", command_method=method)
+
+    call = calls.set_power_limit(endpoint, "s?1", Limit(Unit.CURRENT, 16.5))
+
+    assert call == calls.Call(method, f"/sessions/s%3F1/set_power_limit{query}", body)
 
 
 def test_the_api_key_is_not_shown():
