@@ -24,7 +24,8 @@ MAX_DETAIL = 300
 MAX_RETRY_AFTER_S = 300.0
 # What these say is said by the status alone, whoever answered.
 PLAIN_STATUSES = {401, 403, 408, 429}
-NOT_THERE_STATUSES = {404, 405, 410, 501}
+# How servers say that they know no such call; AWS' gateways say it by 403.
+NOT_THERE_STATUSES = {403, 404, 405, 410, 501}
 
 
 @dataclass(frozen=True, slots=True)

@@ -156,7 +156,7 @@ def test_an_edrv_that_answers_nothing_is_in_trouble_whatever_its_silence_kept_fr
     assert not is_known_to_answer()
 
 
-@pytest.mark.parametrize("status", [404, 405, 410, 501])
+@pytest.mark.parametrize("status", [403, 404, 405, 410, 501])
 def test_that_there_is_no_such_look_says_nothing_of_edrv(status):
     looks = claim_look(5)
 
@@ -236,3 +236,17 @@ def test_an_answer_to_a_probe_ends_the_trouble_and_brings_forward_what_waited_fo
 
     assert not pace.in_trouble()
     assert Command.objects.get(pk=failed.command_id).next_attempt_at == later(0.02)
+
+
+# --- looks ------------------------------------------------------------------------------------
+
+
+def test_a_look_that_is_forbidden_is_followed_by_the_limit_again():
+    """GET actions is in no document, and AWS' gateways say 403 to what they have no route for."""
+    [look] = claim_look()
+    forbidden = b'{"message":"Missing Authentication Token"}'
+
+    take_in(answer(look, 403, forbidden, at=61), at=61)
+
+    [again] = claim(at=61)
+    assert again.verb == "set"

@@ -72,7 +72,7 @@ def test_an_answer_that_is_no_action_says_what_to_do_next(
     assert raised.value.provider_down is provider_down
 
 
-@pytest.mark.parametrize("status", [404, 405, 410, 501])
+@pytest.mark.parametrize("status", [403, 404, 405, 410, 501])
 @pytest.mark.parametrize("body", [ENVELOPE, b"<html>Cannot GET /v1.1/actions/a1</html>", b""])
 def test_a_look_at_an_action_that_no_server_knows_is_no_sign_of_trouble(status, body):
     with pytest.raises(errors.NotFound) as raised:
