@@ -12,7 +12,7 @@ from django.conf import settings
 from chargers.claims import Claim
 from chargers.edrv import calls
 from chargers.edrv.burst import Reply
-from chargers.edrv.errors import EdrvError, NotFound, Refused
+from chargers.edrv.errors import Conflict, EdrvError, NotFound, Refused
 from chargers.edrv.payloads import Action, SessionData
 from chargers.models import Attempt, Command
 from chargers.retries import (
@@ -21,6 +21,7 @@ from chargers.retries import (
     after_failed_look,
     after_fruitless_look,
     after_refusal,
+    after_refused_session_look,
     after_session_look,
     after_station_unreachable,
     after_taken,
@@ -112,6 +113,11 @@ def _judge_session_look(claimed: Claim, reply: Reply, jitter: float) -> Result:
         session = _read(reply, calls.read_session_answer)
     except NotFound as error:
         return Result(claimed, reply, "session_gone", False, then, gone=True, error=error)
+    except (Conflict, Refused) as error:
+        then = after_refused_session_look(
+            attempts=claimed.number, jitter=jitter, reason=claimed.reason
+        )
+        return Result(claimed, reply, error.reason, False, then, error=error)
     except EdrvError as error:
         then = after_error(error, attempts=claimed.number, jitter=jitter)
         return Result(claimed, reply, error.reason, False, then, error=error)

@@ -119,6 +119,13 @@ def after_session_look(*, reason: str) -> Next:
     return Next(DUE, after_s=NOT_STARTED_RETRY_S, reason=reason or "session_not_started")
 
 
+def after_refused_session_look(*, attempts: int, jitter: float, reason: str) -> Next:
+    """eDRV did not say how the session is, but no more is wrong with eDRV: try again, more and more
+    seldom. What led to the look stays the reason."""
+    then = after_session_look(reason=reason)
+    return replace(then, after_s=max(then.after_s, backoff_s(attempts, jitter)))
+
+
 def _wait_s(error: EdrvError, attempts: int, jitter: float) -> float:
     """As long as eDRV wishes, where that is longer than our own patience."""
     return max(error.retry_after_s or 0.0, backoff_s(attempts, jitter))

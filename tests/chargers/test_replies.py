@@ -17,6 +17,7 @@ from tests.fleet import FOUR_KW, NOW, later, make_session, new_id, wanting
 pytestmark = pytest.mark.django_db
 
 LEASE = timedelta(seconds=18)
+NO = b'{"ok":false,"message":"no","result":null}'
 
 
 def claim(count=0, *, at=0.0):
@@ -250,3 +251,20 @@ def test_a_look_that_is_forbidden_is_followed_by_the_limit_again():
 
     [again] = claim(at=61)
     assert again.verb == "set"
+
+
+@pytest.mark.parametrize("status", [400, 409, 410])
+@pytest.mark.parametrize(
+    ("first", "reason"), [(404, "session_unknown_to_edrv"), (409, "session_not_started")]
+)
+def test_a_session_that_edrv_will_not_show_is_asked_for_again_after_a_while(first, reason, status):
+    [one] = claim(1)
+    take_in(answer(one, first, NO))
+    [look] = claim()
+    assert look.verb == "look_session"
+
+    take_in(answer(look, status, NO))
+
+    command = Command.objects.get()
+    assert (command.state, command.step, command.reason) == ("due", "send", reason)
+    assert command.next_attempt_at == later(10)

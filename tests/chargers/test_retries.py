@@ -13,6 +13,7 @@ from chargers.retries import (
     after_failed_look,
     after_fruitless_look,
     after_refusal,
+    after_refused_session_look,
     after_rejection,
     after_station_unreachable,
     after_taken,
@@ -129,6 +130,13 @@ def test_who_cannot_be_asked_what_became_of_a_limit_is_sent_it_again(error, step
     then = after_failed_look(error, attempts=3, jitter=1.0)
 
     assert then == Next(UNCONFIRMED, step, after_s, "no_answer")
+
+
+@pytest.mark.parametrize(("attempts", "after_s"), [(1, 10.0), (5, 16.0), (20, 60.0)])
+def test_a_session_that_cannot_be_looked_at_is_tried_more_and_more_seldom(attempts, after_s):
+    then = after_refused_session_look(attempts=attempts, jitter=1.0, reason="refused_by_edrv")
+
+    assert then == Next(DUE, SEND, after_s, "refused_by_edrv")
 
 
 @pytest.mark.parametrize(
