@@ -8,25 +8,27 @@ have sent.
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import structlog
 from django.conf import settings
-from django.db import OperationalError, transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
 from chargers import counters, news, pace, sessions, settlement, sql
 from chargers.claims import Claim, claim, lease_for
 from chargers.edrv.burst import Burst, Job, Reply
 from chargers.edrv.calls import Endpoint
+from chargers.edrv.errors import ProviderFailed
 from chargers.edrv.payloads import ActionStatus
 from chargers.models import Command
 from chargers.pace import Sending
 from chargers.replies import Result, judge
 from chargers.sessions import Said
 from chargers.settlement import Answer, Move
+from chargers.watch import Watch
 
 log = structlog.get_logger(__name__)
 
@@ -37,8 +39,6 @@ LEASE_MARGIN_S = 3.0
 PREFETCH = 200
 # A claim costs one round of SQL however small it is.
 SMALLEST_CLAIM = 50
-# How many to try with while eDRV is in trouble.
-PROBE = 5
 COLLECT_WAIT_S = 0.02
 
 
@@ -76,7 +76,7 @@ class Dispatcher:
         self._flying: dict[int, Claim] = {}
         in_flight = settings.EDRV_MAX_CONCURRENCY
         self._window = in_flight + max(in_flight, PREFETCH)
-        self._noted_ok_at = 0.0
+        self._watch = Watch()
         self.attempts = 0
 
     def step(self) -> bool:
@@ -93,10 +93,11 @@ class Dispatcher:
             return 0
         now = timezone.now()
         sending = pace.sending(now=now)
+        self._watch.is_worried = sending is not Sending.FREELY
         if sending is Sending.HELD:
             return 0
         if sending is Sending.PROBING:
-            room = PROBE - self._burst.outstanding
+            room = pace.PROBE - self._burst.outstanding
         claims = self._claim(room, now) if room > 0 else []
         if len(claims) == room and self._more_due:
             self._more_due()
@@ -134,29 +135,41 @@ class Dispatcher:
 
     def _record(self, replies: Sequence[Reply]) -> None:
         now = timezone.now()
-        results = [
-            judge(self._flying.pop(reply.key), reply, jitter=random.random()) for reply in replies
-        ]
-        try:
-            record(results, now=now)
-        except OperationalError as error:
-            # A deadlock's victim: what eDRV has answered must not be lost with it.
-            log.warning("record.again", error=str(error))
-            record(results, now=now)
-        self._watch_provider(results, now)
+        results = take_in([(self._flying.pop(reply.key), reply) for reply in replies], now=now)
+        self._watch.see(results, now=now)
 
-    def _watch_provider(self, results: Sequence[Result], now: datetime) -> None:
-        """One session that always fails says nothing about eDRV; everything failing does, and so
-        does a key or a rate that is not accepted."""
-        errors = [result.error for result in results if result.error is not None]
-        down = [error for error in errors if error.provider_down]
-        for_all = [error for error in down if error.http_status in (401, 429)]
-        if for_all or (len(down) == len(results) >= PROBE):
-            pace.note_trouble((for_all or down)[0], jitter=random.random(), now=now)
-        elif len(down) < len(results) and time.monotonic() - self._noted_ok_at > 1:
-            self._noted_ok_at = time.monotonic()
-            if pace.note_success(now=now):
-                bring_forward(now=now)
+
+def take_in(answered: Sequence[tuple[Claim, Reply]], *, now: datetime) -> list[Result]:
+    """Understand what came back, and write it down. A reply that breaks this is set aside as one
+    that is not eDRV's, and none of the others with it."""
+    try:
+        return _judge_and_record(answered, now)
+    except (OperationalError, InterfaceError) as error:
+        # A deadlock's victim, or the connection was lost: the database's trouble, which is mostly
+        # over by now. What eDRV has answered must not be lost with it.
+        log.warning("record.again", error=str(error))
+        return _judge_and_record(answered, now)
+    except Exception as error:
+        log.exception("record.one_by_one", error=repr(error))
+        return [_take_in_alone(claimed, reply, now) for claimed, reply in answered]
+
+
+def _judge_and_record(answered: Sequence[tuple[Claim, Reply]], now: datetime) -> list[Result]:
+    results = [judge(claimed, reply, jitter=random.random()) for claimed, reply in answered]
+    record(results, now=now)
+    return results
+
+
+def _take_in_alone(claimed: Claim, reply: Reply, now: datetime) -> Result:
+    try:
+        [result] = _judge_and_record([(claimed, reply)], now)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception as error:
+        log.exception("record.set_aside", command=claimed.command_id)
+        unlike = ProviderFailed(f"cannot be recorded: {error!r}", reply.status, ambiguous=True)
+        [result] = _judge_and_record([(claimed, replace(reply, body=b"", error=unlike))], now)
+    return result
 
 
 def record(results: Sequence[Result], *, now: datetime) -> None:
@@ -225,11 +238,6 @@ def _log(results: Sequence[Result]) -> None:
             )
 
 
-def bring_forward(*, now: datetime) -> None:
-    """eDRV is back: what waits only for that need not wait longer."""
-    sql.run(_BRING_FORWARD, [now, now])
-
-
 def close_lost_attempts(*, now: datetime) -> int:
     """Attempts whose worker never came back with an answer. They may have gone out."""
     return sql.run(_CLOSE_LOST, [now])
@@ -259,17 +267,6 @@ _RECORD_REPLIES = """
 _WAKE_WAITING = """
     UPDATE chargers_webhookdelivery SET state = 'pending'
      WHERE state = 'waiting' AND waiting_for = ANY(%s)
-"""
-
-# Without the sessions' locks, so whoever is busy is left alone.
-_BRING_FORWARD = """
-    UPDATE chargers_command SET next_attempt_at = %s
-     WHERE id IN (
-           SELECT id FROM chargers_command
-            WHERE state IN ('due', 'unconfirmed') AND next_attempt_at > %s
-              AND reason IN ('provider_unreachable', 'provider_failed', 'rate_limited',
-                             'unauthorized')
-              FOR NO KEY UPDATE SKIP LOCKED)
 """
 
 _CLOSE_LOST = """

@@ -19,11 +19,15 @@ from chargers.models import Command, Heartbeat
 log = structlog.get_logger(__name__)
 
 TROUBLE = "edrv_trouble"
+# Until when nothing is sent: as long as we think fit, and as long as eDRV asks for.
 HOLD = "edrv_hold"
+WISH = "edrv_wish"
 OK = "edrv_ok"
 UNREAD = "edrv_unread"
 # Why a command waits that only eDRV keeps waiting.
 REASONS = ("provider_unreachable", "provider_failed", "rate_limited", "unauthorized")
+# How many to try with while eDRV is in trouble, and how many must fail before it is.
+PROBE = 5
 MIN_PAUSE_S = 1.0
 MAX_PAUSE_S = 30.0
 
@@ -91,7 +95,7 @@ class Sending(Enum):
 
 def sending(*, now: datetime) -> Sending:
     """Asked before every claim, so in one round."""
-    [found] = sql.rows(_SENDING, {"hold": HOLD, "trouble": TROUBLE, "now": now})
+    [found] = sql.rows(_SENDING, {"pauses": [HOLD, WISH], "trouble": TROUBLE, "now": now})
     if found["is_held"]:
         return Sending.HELD
     return Sending.PROBING if found["is_in_trouble"] else Sending.FREELY
@@ -99,21 +103,27 @@ def sending(*, now: datetime) -> Sending:
 
 def held_until(*, now: datetime) -> datetime | None:
     """Until when nothing is to be sent at all; None when sending is fine."""
-    hold = Heartbeat.objects.filter(name=HOLD, at__gt=now).first()
-    return hold.at if hold else None
+    pauses = Heartbeat.objects.filter(name__in=(HOLD, WISH), at__gt=now)
+    return max((pause.at for pause in pauses), default=None)
 
 
 def note_trouble(error: EdrvError, *, jitter: float, now: datetime) -> None:
-    """eDRV failed a whole round of requests: everybody waits, longer the longer it lasts."""
+    """eDRV fails whatever it is asked: everybody waits, longer the longer it lasts, and at least as
+    long as eDRV wishes. No pause is shortened by a later one."""
     trouble, began = Heartbeat.objects.get_or_create(
         name=TROUBLE, defaults={"at": now, "detail": str(error)[:300]}
     )
     lasting_s = (now - trouble.at).total_seconds()
     pause_s = min(max(lasting_s, MIN_PAUSE_S), MAX_PAUSE_S) * (0.5 + jitter / 2)
-    until = now + timedelta(seconds=max(error.retry_after_s or 0.0, pause_s))
-    Heartbeat.note(HOLD, at=until, detail=str(error))
+    _pause(HOLD, now + timedelta(seconds=pause_s), error)
+    if error.retry_after_s:
+        _pause(WISH, now + timedelta(seconds=error.retry_after_s), error)
     if began:
-        log.error("edrv.trouble", error=str(error), held_until=until.isoformat())
+        log.error("edrv.trouble", error=str(error), retry_after_s=error.retry_after_s)
+
+
+def _pause(name: str, until: datetime, error: EdrvError) -> None:
+    sql.run(_PAUSE, {"name": name, "until": until, "detail": str(error)[:300]})
 
 
 def note_failed_sync(error: EdrvError, *, now: datetime) -> None:
@@ -126,7 +136,7 @@ def note_sync(*, now: datetime) -> None:
     """eDRV let its whole fleet be read. A pause that it asked for is kept all the same."""
     Heartbeat.objects.filter(name=UNREAD).delete()
     if held_until(now=now) is None:
-        note_success(now=now)
+        note_success(sent_at=now, now=now)
 
 
 def in_trouble() -> bool:
@@ -140,18 +150,47 @@ def commands_waiting(*, now: datetime) -> int:
     return Command.objects.filter(waiting, state__in=Command.CLAIMABLE).count()
 
 
-def note_success(*, now: datetime) -> bool:
-    """eDRV answers. Returns whether that ended a trouble."""
+def bring_forward(*, now: datetime) -> None:
+    """eDRV is back: what waits only for that need not wait longer."""
+    sql.run(_BRING_FORWARD, {"now": now, "reasons": list(REASONS)})
+
+
+def note_success(*, sent_at: datetime, now: datetime) -> bool:
+    """eDRV has answered what was sent at `sent_at`. Returns whether that ended a trouble, and our
+    pause with it.
+
+    Only what was sent since the trouble was noted can, and since the time that eDRV asked for: to
+    something earlier, the answer is one of before, however late it comes.
+    """
     Heartbeat.note(OK, at=now)
-    ended = Heartbeat.objects.filter(name=TROUBLE).delete()[0] > 0
+    if Heartbeat.objects.filter(name=WISH, at__gt=sent_at).exists():
+        return False
+    ended = Heartbeat.objects.filter(name=TROUBLE, at__lt=sent_at).delete()[0] > 0
     if ended:
-        Heartbeat.objects.filter(name=HOLD).delete()
+        Heartbeat.objects.filter(name__in=(HOLD, WISH)).delete()
         log.info("edrv.recovered")
     return ended
 
 
 _SENDING = """
     SELECT EXISTS (SELECT FROM chargers_heartbeat
-                    WHERE name = %(hold)s AND at > %(now)s) AS is_held,
+                    WHERE name = ANY(%(pauses)s) AND at > %(now)s) AS is_held,
            EXISTS (SELECT FROM chargers_heartbeat WHERE name = %(trouble)s) AS is_in_trouble
+"""
+
+_PAUSE = """
+    INSERT INTO chargers_heartbeat AS pause (name, at, detail)
+    VALUES (%(name)s, %(until)s, %(detail)s)
+        ON CONFLICT (name) DO UPDATE SET at = EXCLUDED.at, detail = EXCLUDED.detail
+     WHERE pause.at < EXCLUDED.at
+"""
+
+# Without the sessions' locks, so whoever is busy is left alone.
+_BRING_FORWARD = """
+    UPDATE chargers_command SET next_attempt_at = %(now)s
+     WHERE id IN (
+           SELECT id FROM chargers_command
+            WHERE state IN ('due', 'unconfirmed') AND next_attempt_at > %(now)s
+              AND reason = ANY(%(reasons)s)
+              FOR NO KEY UPDATE SKIP LOCKED)
 """

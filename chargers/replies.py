@@ -12,7 +12,7 @@ from django.conf import settings
 from chargers.claims import Claim
 from chargers.edrv import calls
 from chargers.edrv.burst import Reply
-from chargers.edrv.errors import EdrvError, NotFound, Refused
+from chargers.edrv.errors import Conflict, EdrvError, NotFound, Refused
 from chargers.edrv.payloads import Action, SessionData
 from chargers.models import Attempt, Command
 from chargers.retries import (
@@ -21,12 +21,16 @@ from chargers.retries import (
     after_failed_look,
     after_fruitless_look,
     after_refusal,
+    after_refused_session_look,
     after_session_look,
     after_station_unreachable,
     after_taken,
 )
 
 Read = TypeVar("Read")
+
+# The lease had passed before its turn came.
+NOT_SENT = "not_sent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +48,21 @@ class Result:
     gone: bool = False
     error: EdrvError | None = None
 
+    @property
+    def tells_of_edrv(self) -> bool:
+        """Whether it says how eDRV is. What was not sent does not; nor that there is no such
+        action or no such call, which any server on the way may say."""
+        is_no_look = self.claim.verb == Attempt.Verb.LOOK_ACTION and isinstance(
+            self.error, NotFound
+        )
+        return self.outcome != NOT_SENT and not is_no_look
+
 
 def judge(claimed: Claim, reply: Reply, *, jitter: float) -> Result:
     """`jitter` is a random number in 0..1, for the back-off."""
     if reply.error is None and reply.sent_at_s is None:
         again = Next(Command.State.DUE, _step_of(claimed), 0.0, claimed.reason)
-        return Result(claimed, reply, "not_sent", False, again)
+        return Result(claimed, reply, NOT_SENT, False, again)
     match claimed.verb:
         case Attempt.Verb.LOOK_ACTION:
             return _judge_action_look(claimed, reply, jitter)
@@ -100,6 +113,11 @@ def _judge_session_look(claimed: Claim, reply: Reply, jitter: float) -> Result:
         session = _read(reply, calls.read_session_answer)
     except NotFound as error:
         return Result(claimed, reply, "session_gone", False, then, gone=True, error=error)
+    except (Conflict, Refused) as error:
+        then = after_refused_session_look(
+            attempts=claimed.number, jitter=jitter, reason=claimed.reason
+        )
+        return Result(claimed, reply, error.reason, False, then, error=error)
     except EdrvError as error:
         then = after_error(error, attempts=claimed.number, jitter=jitter)
         return Result(claimed, reply, error.reason, False, then, error=error)

@@ -7,6 +7,7 @@ limit must not be left behind.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -118,6 +119,13 @@ def after_session_look(*, reason: str) -> Next:
     return Next(DUE, after_s=NOT_STARTED_RETRY_S, reason=reason or "session_not_started")
 
 
+def after_refused_session_look(*, attempts: int, jitter: float, reason: str) -> Next:
+    """eDRV did not say how the session is, but no more is wrong with eDRV: try again, more and more
+    seldom. What led to the look stays the reason."""
+    then = after_session_look(reason=reason)
+    return replace(then, after_s=max(then.after_s, backoff_s(attempts, jitter)))
+
+
 def _wait_s(error: EdrvError, attempts: int, jitter: float) -> float:
     """As long as eDRV wishes, where that is longer than our own patience."""
     return max(error.retry_after_s or 0.0, backoff_s(attempts, jitter))
@@ -131,13 +139,14 @@ def backoff_s(attempts: int, jitter: float) -> float:
 
 def read_failure(verb: str, response_data: Any) -> str:
     """Why a station failed an action, from data of which eDRV documents no shape; "" where a
-    clear found nothing to clear (OCPP 1.6 ClearChargingProfile: `Unknown`).
+    clear found nothing to clear (OCPP 1.6 ClearChargingProfile: `Unknown`). Only the status says
+    that: an error may be unknown, too.
 
     Statuses seen below eDRV: Rejected, NotSupported, Unknown; errors as free text.
     """
-    words = _words(response_data)
-    if verb == Attempt.Verb.CLEAR and '"unknown"' in words:
+    if verb == Attempt.Verb.CLEAR and _status(response_data) == "unknown":
         return ""
+    words = _words(response_data)
     if any(word in words for word in ("notsupported", "not supported", "notimplemented")):
         return "not_supported_by_station"
     if "offline" in words or "not connected" in words or "disconnected" in words:
@@ -145,6 +154,12 @@ def read_failure(verb: str, response_data: Any) -> str:
     if "timeout" in words or "timed out" in words:
         return "station_unreachable"
     return "rejected_by_station"
+
+
+def _status(response_data: Any) -> str:
+    """The station's status, or all that it said where that is one text; "" for anything else."""
+    said = response_data.get("status") if isinstance(response_data, Mapping) else response_data
+    return said.strip().lower() if isinstance(said, str) else ""
 
 
 def _words(response_data: Any) -> str:

@@ -1,7 +1,7 @@
 """Every call we make of eDRV's API: its method, path and body, and how its answer is read.
 
-The single calls (`client`, requests) and the burst (`burst`, libcurl) both send these and read
-answers with `read_answer`, so they cannot differ.
+The single calls (`client`, requests) and the burst (`burst`, libcurl) both send these, and read
+what comes back here.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ MAX_DETAIL = 300
 MAX_RETRY_AFTER_S = 300.0
 # What these say is said by the status alone, whoever answered.
 PLAIN_STATUSES = {401, 403, 408, 429}
-NOT_THERE_STATUSES = {404, 405, 410, 501}
+# How servers say that they know no such call; AWS' gateways say it by 403.
+NOT_THERE_STATUSES = {403, 404, 405, 410, 501}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +65,13 @@ class Page:
 
 
 def set_power_limit(endpoint: Endpoint, session_id: str, limit: Limit) -> Call:
-    """`limit` in whole watts, or amperes per phase."""
-    body = {"unit": str(limit.unit), "limit": plain_number(limit.value)}
+    """`limit` in whole watts, or amperes per phase. A GET has no body, so there the query says
+    it: where eDRV would look for it is in no page of eDRV's."""
+    said = {"unit": str(limit.unit), "limit": plain_number(limit.value)}
     path = f"/sessions/{quote(session_id)}/set_power_limit"
-    return Call(endpoint.command_method, path, orjson.dumps(body))
+    if endpoint.command_method == "GET":
+        return Call("GET", f"{path}?{urllib.parse.urlencode(said)}")
+    return Call(endpoint.command_method, path, orjson.dumps(said))
 
 
 def clear_power_limit(endpoint: Endpoint, session_id: str) -> Call:
@@ -95,19 +99,22 @@ def read_answer(status: int, headers: Mapping[str, str], body: bytes) -> Any:
 
     The envelope is `{"ok": true, "message": "", "result": …}`; `message` varies and is only
     ever shown to people. An object without `result` is taken for the result itself. What is not
-    JSON comes from a proxy on the way, whatever its status: a 404 in HTML says nothing about a
-    session.
+    JSON comes from a proxy on the way, whatever its status. So does a 404 without `"ok": false`:
+    API gateways say in JSON of their own that they know no such route, while what is behind them is
+    replaced, and that says nothing about a session.
     """
     envelope = _parse(body)
     message = _message(envelope, body)
     if not isinstance(envelope, Mapping | list) and status not in PLAIN_STATUSES:
         raise ProviderFailed(f"not JSON of eDRV's: {message}", status, ambiguous=True)
+    if status == 404 and not _says_no(envelope):
+        raise ProviderFailed(f"no 404 of eDRV's: {message}", status, ambiguous=True)
     if not 200 <= status < 300:
         raise error_for_status(status, message, read_retry_after(headers.get("Retry-After")))
+    if _says_no(envelope):
+        raise Refused(message, status)
     if not isinstance(envelope, Mapping):
         return envelope
-    if payloads.read_bool(envelope.get("ok")) is False:
-        raise Refused(message, status)
     return envelope.get("result", envelope)
 
 
@@ -172,10 +179,16 @@ def read_retry_after(value: str | None) -> float | None:
 
 
 def _parse(body: bytes) -> Any:
+    """Read as webhooks are; None for what is not JSON."""
     try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
+        return payloads.parse(body)
+    except payloads.Unreadable:
         return None
+
+
+def _says_no(envelope: Any) -> bool:
+    """Whether this is the envelope in which eDRV says no."""
+    return isinstance(envelope, Mapping) and payloads.read_bool(envelope.get("ok")) is False
 
 
 def _message(envelope: Any, body: bytes) -> str:

@@ -5,7 +5,7 @@ EdrvError
 ├── ProviderFailed        5xx, or an answer that is not eDRV's (a proxy's HTML page)
 ├── RateLimited           429
 ├── Unauthorized          401, 403
-├── NotFound              404
+├── NotFound              404 in eDRV's own envelope
 ├── Conflict              409
 └── Refused               any other 4xx: this request will never do
 """
@@ -35,7 +35,8 @@ class EdrvError(Exception):
 
     def __str__(self) -> str:
         status = f"HTTP {self.http_status}: " if self.http_status else ""
-        return f"{self.reason}: {status}{self.detail}"
+        # To be stored, and PostgreSQL's text cannot hold NUL.
+        return f"{self.reason}: {status}{self.detail}".replace("\x00", "")
 
 
 class ProviderUnreachable(EdrvError):

@@ -68,7 +68,7 @@ SESSION_STATUSES = {
 @dataclass(frozen=True, slots=True)
 class Action:
     """A command on its way to a station. `updated_at` is when the station answered, once it has;
-    `response_data` is what it answered, in no documented shape."""
+    `response_data` is what it answered, in no documented shape, and can be written as JSON."""
 
     id: str
     type: str
@@ -202,7 +202,7 @@ def read_action(payload: Any, *, webhook_type: str = "") -> Action:
         type=_text(data.get("type")),
         status=status or suffix or ActionStatus.REQUESTED,
         updated_at=read_time(data.get("updatedAt")) or read_time(data.get("createdAt")),
-        response_data=data.get("response_data"),
+        response_data=_writable(data.get("response_data")),
     )
 
 
@@ -388,6 +388,15 @@ def _id(data: Json, what: str) -> str:
     if found is None:
         raise Unreadable(f"{what} without _id")
     return found
+
+
+def _writable(value: Any) -> Any:
+    """None for what is nested deeper than orjson writes, 254 levels; it reads 1,024."""
+    try:
+        orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        return None
+    return value
 
 
 def _mapping(value: Any) -> Json:

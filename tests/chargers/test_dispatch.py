@@ -11,6 +11,7 @@ from chargers.electricity import Limit, Unit
 from chargers.limits import Want
 from chargers.models import Attempt, ChargeStation, Command, Heartbeat, Session
 from tests.fleet import FOUR_KW, NOW, make_session, wanting
+from tests.simulation import API_KEY, Simulation
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db
@@ -74,6 +75,23 @@ def test_the_request_is_the_one_the_page_shows(fleet):
     dispatch.drain()
 
     assert sent_to(fleet, session)[-1] == ({"unit": "power", "limit": 4200}, 200)
+
+
+def test_a_limit_goes_out_whatever_the_verb(settings):
+    flags = ("--sites", "2", "--sessions", "12", "--static", "--share-offline", "0", "--seed", "7")
+    with Simulation(*flags, "--command-method", "GET") as edrv:
+        settings.EDRV_API_URL, settings.EDRV_API_KEY = edrv.api_url, API_KEY
+        settings.EDRV_COMMAND_METHOD = "GET"
+        with EdrvClient(dispatch.endpoint()) as client:
+            inventory.sync(client, now=timezone.now())
+        session = physical(edrv)[0]
+
+        want([session], Limit(Unit.POWER, 4200))
+        dispatch.drain()
+
+        assert Command.objects.get().state == "sent"
+        wait_until(lambda: edrv.limits()[session.external_id]["limit"])
+        assert edrv.limits()[session.external_id]["limit"] == {"unit": "power", "limit": 4200}
 
 
 def test_a_clear_goes_out_without_a_body(fleet):

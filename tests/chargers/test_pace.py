@@ -173,12 +173,43 @@ def test_trouble_keeps_the_time_it_began_and_the_reason_it_began_with():
 
 
 @pytest.mark.django_db
-def test_the_first_answer_ends_the_trouble_and_the_pause():
-    pace.note_trouble(RateLimited("slow down", 429, 300), jitter=0, now=NOW)
+@pytest.mark.parametrize(("first_s", "second_s"), [(120, None), (None, 120), (120, 5)])
+def test_no_pause_is_shortened_by_a_later_one(first_s, second_s):
+    pace.note_trouble(RateLimited("slow down", 429, first_s), jitter=1, now=NOW)
+    pace.note_trouble(RateLimited("slow down", 429, second_s), jitter=0, now=NOW)
 
-    assert pace.note_success(now=later(1)) is True
+    assert pace.held_until(now=NOW) == later(120)
+
+
+@pytest.mark.django_db
+def test_the_first_answer_to_a_probe_ends_the_trouble_and_our_pause():
+    pace.note_trouble(ProviderFailed("no", 503), jitter=0, now=NOW)
+    # Another probe of the same five has failed before it.
+    pace.note_trouble(ProviderFailed("no", 503), jitter=0, now=later(60))
+
+    assert pace.note_success(sent_at=later(59), now=later(61)) is True
 
     assert not pace.in_trouble()
-    assert pace.held_until(now=later(1)) is None
-    assert pace.note_success(now=later(2)) is False
-    assert Heartbeat.objects.get(name=pace.OK).at == later(2)
+    assert pace.held_until(now=later(61)) is None
+    assert pace.note_success(sent_at=later(61), now=later(62)) is False
+    assert Heartbeat.objects.get(name=pace.OK).at == later(62)
+
+
+@pytest.mark.django_db
+def test_what_was_sent_before_the_trouble_ends_none_however_late_it_is_answered():
+    pace.note_trouble(ProviderFailed("no", 503), jitter=0, now=NOW)
+
+    assert pace.note_success(sent_at=later(-0.1), now=later(9)) is False
+
+    assert pace.in_trouble()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("sent_s", "ends"), [(1, False), (119, False), (121, True)])
+def test_the_pause_that_edrv_asks_for_is_kept_whatever_it_answers_meanwhile(sent_s, ends):
+    pace.note_trouble(RateLimited("slow down", 429, 120), jitter=0, now=NOW)
+
+    assert pace.note_success(sent_at=later(sent_s), now=later(sent_s)) is ends
+
+    assert pace.in_trouble() is not ends
+    assert (pace.held_until(now=later(sent_s)) is None) is ends

@@ -13,6 +13,7 @@ from chargers.retries import (
     after_failed_look,
     after_fruitless_look,
     after_refusal,
+    after_refused_session_look,
     after_rejection,
     after_station_unreachable,
     after_taken,
@@ -131,6 +132,13 @@ def test_who_cannot_be_asked_what_became_of_a_limit_is_sent_it_again(error, step
     assert then == Next(UNCONFIRMED, step, after_s, "no_answer")
 
 
+@pytest.mark.parametrize(("attempts", "after_s"), [(1, 10.0), (5, 16.0), (20, 60.0)])
+def test_a_session_that_cannot_be_looked_at_is_tried_more_and_more_seldom(attempts, after_s):
+    then = after_refused_session_look(attempts=attempts, jitter=1.0, reason="refused_by_edrv")
+
+    assert then == Next(DUE, SEND, after_s, "refused_by_edrv")
+
+
 @pytest.mark.parametrize(
     ("kind", "response_data", "reason"),
     [
@@ -146,7 +154,22 @@ def test_who_cannot_be_asked_what_became_of_a_limit_is_sent_it_again(error, step
         (SET, {"status": "Unknown"}, "rejected_by_station"),
         # Nothing matched, so nothing is left to clear.
         (CLEAR, {"status": "Unknown"}, ""),
+        (CLEAR, {"status": "UNKNOWN", "info": {}}, ""),
+        (CLEAR, "Unknown", ""),
         (CLEAR, {"status": "Rejected"}, "rejected_by_station"),
+        # Of these nobody knows whether the limit is gone.
+        (CLEAR, {"status": "Rejected", "error": "unknown"}, "rejected_by_station"),
+        (
+            CLEAR,
+            {"error": {"code": "InternalError", "description": "unknown"}},
+            "rejected_by_station",
+        ),
+        (
+            CLEAR,
+            {"status": "Rejected", "statusInfo": {"reasonCode": "Unknown"}},
+            "rejected_by_station",
+        ),
+        (CLEAR, {"error": "Unknown", "unknown": None}, "rejected_by_station"),
     ],
 )
 def test_a_station_s_failure_is_understood_whatever_its_shape(kind, response_data, reason):

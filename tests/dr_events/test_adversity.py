@@ -36,6 +36,7 @@ from tests.fleet import action, later, make_connector, make_session, make_statio
 pytestmark = pytest.mark.django_db
 
 HTML = b"<html><body>404 default backend</body></html>"
+KONG = b'{"message":"no Route matched with those values"}'
 REJECTED = {"status": "Rejected"}
 
 
@@ -76,14 +77,15 @@ def test_one_failure_told_four_times_is_one_failure():
     assert (command.state, command.rejections) == ("due", 1)
 
 
-def test_a_load_balancer_s_404_ends_no_session():
+@pytest.mark.parametrize("body", [HTML, KONG])
+def test_a_404_of_something_on_the_way_ends_no_session(body):
     session = make_session()
     event = declare()
     accept(1)
     end(event, 5)
 
     for at in (6, 20, 60):
-        edrv_answers(404, HTML, at)
+        edrv_answers(404, body, at)
 
     session.refresh_from_db()
     assert (session.status, session.may_be_limited) == ("started", True)

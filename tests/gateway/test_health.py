@@ -192,7 +192,7 @@ def test_edrv_s_trouble_is_told_with_its_reason_until_edrv_answers(settings):
     assert (found.ok, found.seconds) == (False, 90)
     assert found.detail == "unauthorized: HTTP 401: invalid key"
 
-    pace.note_success(now=later(91))
+    pace.note_success(sent_at=later(90), now=later(91))
     assert check("edrv", at=later(92)).ok
     settings.EDRV_API_KEY = ""
     assert check("edrv").detail == "no EDRV_API_KEY is set"

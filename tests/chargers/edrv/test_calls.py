@@ -7,6 +7,7 @@ import pytest
 
 from chargers.edrv import calls, errors
 from chargers.edrv.calls import Endpoint
+from chargers.electricity import Limit, Unit
 
 HTML = b"<html><body><h1>502 Bad Gateway</h1>nginx</body></html>"
 ENVELOPE = b'{"ok":false,"message":"jwt expired","result":null}'
@@ -29,6 +30,25 @@ ENVELOPE = b'{"ok":false,"message":"jwt expired","result":null}'
         # A load balancer without a backend says nothing about a session or a unit.
         (404, HTML, errors.ProviderFailed, True, True, True),
         (400, b"", errors.ProviderFailed, True, True, True),
+        # Nor does an API gateway that has no route just now: Kong, AWS, Azure.
+        (
+            404,
+            b'{"message":"no Route matched with those values"}',
+            errors.ProviderFailed,
+            True,
+            True,
+            True,
+        ),
+        (404, b'{"message":"Not Found"}', errors.ProviderFailed, True, True, True),
+        (
+            404,
+            b'{"statusCode":404,"message":"Resource not found"}',
+            errors.ProviderFailed,
+            True,
+            True,
+            True,
+        ),
+        (404, b"[]", errors.ProviderFailed, True, True, True),
         (401, HTML, errors.Unauthorized, True, False, True),
         (429, b"", errors.RateLimited, True, False, True),
         # A captive portal or a proxy's maintenance page may well say 200.
@@ -52,7 +72,7 @@ def test_an_answer_that_is_no_action_says_what_to_do_next(
     assert raised.value.provider_down is provider_down
 
 
-@pytest.mark.parametrize("status", [404, 405, 410, 501])
+@pytest.mark.parametrize("status", [403, 404, 405, 410, 501])
 @pytest.mark.parametrize("body", [ENVELOPE, b"<html>Cannot GET /v1.1/actions/a1</html>", b""])
 def test_a_look_at_an_action_that_no_server_knows_is_no_sign_of_trouble(status, body):
     with pytest.raises(errors.NotFound) as raised:
@@ -109,6 +129,22 @@ def test_an_id_stays_one_segment_of_the_path():
     assert calls.get_session("../admin?x=1#y").path == "/sessions/..%2Fadmin%3Fx%3D1%23y"
 
 
+@pytest.mark.parametrize(
+    ("method", "query", "body"),
+    [
+        ("POST", "", b'{"unit":"current","limit":16.5}'),
+        ("PATCH", "", b'{"unit":"current","limit":16.5}'),
+        ("GET", "?unit=current&limit=16.5", None),
+    ],
+)
+def test_a_limit_is_said_where_the_verb_has_room_for_it(method, query, body):
+    endpoint = Endpoint("https://api.edrv.io/v1.1", "key", command_method=method)
+
+    call = calls.set_power_limit(endpoint, "s?1", Limit(Unit.CURRENT, 16.5))
+
+    assert call == calls.Call(method, f"/sessions/s%3F1/set_power_limit{query}", body)
+
+
 def test_the_api_key_is_not_shown():
     assert "sesame" not in repr(Endpoint("https://api.edrv.io/v1.1", "sesame"))
 
@@ -141,3 +177,10 @@ def test_a_page_is_found_however_it_is_wrapped(body, has_next):
     page = calls.read_page(200, {}, body)
 
     assert (page.items, page.has_next) == ([{"_id": "s1"}], has_next)
+
+
+def test_an_answer_may_hold_what_only_javascript_takes_for_json():
+    """Half of a surrogate pair in one name must not keep a whole fleet from being read."""
+    page = calls.read_page(200, {}, b'{"ok":true,"result":[{"_id":"s1","name":"caf\\ud83d"}]}')
+
+    assert page.items == [{"_id": "s1", "name": "caf?"}]
