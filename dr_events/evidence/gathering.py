@@ -68,6 +68,7 @@ def terms_of(event: Event, *, now: datetime) -> Terms:
         started_at=event.activated_at,
         ended_at=event.ended_at,
         holidays=settings.BASELINE_HOLIDAYS,
+        ends_at=event.ends_at,
     )
 
 
