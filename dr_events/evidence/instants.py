@@ -35,6 +35,24 @@ def floor_to(at_s: float, step_s: float) -> float:
     return math.floor(at_s / step_s) * step_s
 
 
+def hour_from(at_s: float, zone: ZoneInfo) -> float:
+    """The full hour of the site's clock at or before the instant."""
+    ahead_s = _ahead_s(at_s, zone)
+    return floor_to(at_s + ahead_s, HOUR_S) - ahead_s
+
+
+def hour_to(at_s: float, zone: ZoneInfo) -> float:
+    """The full hour of the site's clock at or after the instant."""
+    ahead_s = _ahead_s(at_s, zone)
+    return math.ceil((at_s + ahead_s) / HOUR_S) * HOUR_S - ahead_s
+
+
+def _ahead_s(at_s: float, zone: ZoneInfo) -> float:
+    """How far the clock is ahead of UTC. It need not be whole hours: 5 h 30 min in India."""
+    ahead = time_of(at_s).astimezone(zone).utcoffset()
+    return ahead.total_seconds() if ahead else 0.0
+
+
 def hour_label(at_s: float, zone: ZoneInfo) -> str:
     """The local hour of an instant, 00 to 23. The second of two equal hours, on the day the clock
     is set back, is marked X: `01`, `01X`, `02` (as in ISO New England's settlement reports)."""

@@ -10,14 +10,20 @@ is named as well.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
 from dr_events.evidence.baselines import CAISO_10_IN_10, PJM_HIGH_4_OF_5, PJM_SAME_DAY_3_2
-from dr_events.evidence.instants import HOUR_S, floor_to, same_clock, time_of
+from dr_events.evidence.instants import (
+    HOUR_S,
+    floor_to,
+    hour_from,
+    hour_to,
+    same_clock,
+    time_of,
+)
 
 QUARTER_S = 900.0
 LOOK_BACK_DAYS = 45
@@ -61,11 +67,11 @@ class Occasion:
 
     @property
     def first_hour_s(self) -> float:
-        return floor_to(self.start_s, HOUR_S)
+        return hour_from(self.start_s, self.zone)
 
     @property
     def after_last_hour_s(self) -> float:
-        return math.ceil(self.end_s / HOUR_S) * HOUR_S
+        return hour_to(self.end_s, self.zone)
 
     @property
     def day(self) -> date:

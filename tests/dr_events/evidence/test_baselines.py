@@ -255,6 +255,20 @@ def test_same_day_averages_hours_ending_9_to_11_and_19_to_20_for_an_event_in_13_
     assert found.load_w == pytest.approx((10_000.0,) * 20)  # (10 + 12 + 14 + 6 + 8) / 5
 
 
+def test_same_day_counts_the_hours_of_a_clock_that_is_half_an_hour_off():
+    # The same by the clock of Kolkata, 5 h 30 min ahead, once to the minute and once within hours.
+    history = {}
+    for hour, watts in {8: 10, 9: 12, 10: 14, 11: 90, 17: 90, 18: 6, 19: 8}.items():
+        flat(history, WEDNESDAY, watts * 1000.0, hours=(hour - 5.5, hour - 4.5))
+    kolkata = ZoneInfo("Asia/Kolkata")
+
+    whole = pjm_same_day_3_2(history, occasion(start=6.5, end=11.5, zone=kolkata))
+    part = pjm_same_day_3_2(history, occasion(start=7.0, end=11.0, zone=kolkata))
+
+    assert whole.load_w == pytest.approx((10_000.0,) * 20)
+    assert part.load_w == pytest.approx((10_000.0,) * 16)
+
+
 def test_same_day_is_not_found_beside_a_gap_or_another_event():
     gap, held = {}, {}
     flat(gap, WEDNESDAY, 5_000.0, hours=(8, 19))
