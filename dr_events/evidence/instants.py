@@ -70,6 +70,11 @@ def hours_of_day(day: date, zone: ZoneInfo) -> list[str]:
     return labels
 
 
+def day_of(at_s: float, zone: ZoneInfo) -> date:
+    """The local day of an instant."""
+    return time_of(at_s).astimezone(zone).date()
+
+
 def start_of_day(day: date, zone: ZoneInfo) -> float:
     """Local midnight."""
     return seconds_of(datetime(day.year, day.month, day.day, tzinfo=zone))

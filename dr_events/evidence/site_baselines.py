@@ -1,11 +1,11 @@
 """Baselines of a site from its earlier days, or from the hours around the event. Pure.
 
 The sources speak of hours; here the load is in quarters of an hour, and every quarter of the
-event gets the mean of the same quarter, by the site's clock, of the days that are used. A day is
-used whole or not at all: one with an event, a gap, or a quarter that its clock skips is left out
-and named, and when too few are left there is no baseline. Days are of two kinds: working days, and
-weekends with the holidays of the programme's calendar. A holiday that would else be a working day
-is named as well.
+event gets the mean of the same quarter, by the site's clock, of the days that are used. What is
+after midnight is held against the nights that follow these days. A day is used whole or not at
+all: one with an event, a gap, or a quarter that its clock skips is left out and named, and when too
+few are left there is no baseline. Days are of two kinds: working days, and weekends with the
+holidays of the programme's calendar. A holiday that would else be a working day is named as well.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from zoneinfo import ZoneInfo
 from dr_events.evidence.baselines import CAISO_10_IN_10, PJM_HIGH_4_OF_5, PJM_SAME_DAY_3_2
 from dr_events.evidence.instants import (
     HOUR_S,
+    day_of,
     floor_to,
     hour_from,
     hour_to,
     same_clock,
-    time_of,
 )
 
 QUARTER_S = 900.0
@@ -75,7 +75,13 @@ class Occasion:
 
     @property
     def day(self) -> date:
-        return time_of(self.start_s).astimezone(self.zone).date()
+        return day_of(self.start_s, self.zone)
+
+    def on(self, day: date, at_s: float) -> float | None:
+        """The instant that is to another day what `at_s` is to the event's: by the clock, and as
+        many days after or before it. None where the clock skips it."""
+        away = day_of(at_s, self.zone) - self.day
+        return same_clock(at_s, day + away, self.zone)
 
     def is_off(self, day: date) -> bool:
         """Whether it is no working day."""
@@ -222,13 +228,13 @@ def _days(
 
 
 def _day(history: History, occasion: Occasion, day: date) -> _Day | str:
-    """The day's loads, or why it cannot be used."""
+    """The day's loads, or why it cannot be used. The day before a long event runs into it."""
     quarters = (*occasion.adjusting, *occasion.quarters)
-    found_at = [same_clock(at_s, day, occasion.zone) for at_s in quarters]
-    if None in found_at:
+    found_at = [at_s for one in quarters if (at_s := occasion.on(day, one)) is not None]
+    if len(found_at) < len(quarters):
         return "clock_skips_it"
-    found = [history.get(at_s) for at_s in found_at if at_s is not None]
-    if any(quarter and quarter.held for quarter in found):
+    found = [history.get(at_s) for at_s in found_at]
+    if max(found_at) >= occasion.quarters[0] or any(one and one.held for one in found):
         return "event"
     loads_w = [quarter.load_w for quarter in found if quarter and quarter.load_w is not None]
     if len(loads_w) < len(quarters):
