@@ -196,9 +196,9 @@ def site_history(event: Event, site: str, timezone: str, terms: Terms) -> Iterat
     if occasion is None:
         return
     windows = [
-        (time_of(seen[0]), min(time_of(seen[1]), terms.as_of))
+        (time_of(first_s), min(time_of(end_s), terms.as_of))
         for day in (occasion.day, *days_before(occasion))
-        if (seen := seen_on(day, occasion))
+        for first_s, end_s in [seen_on(day, occasion)]
     ]
     first_seen = sql.rows(_FIRST_SESSION, [site])[0]["started_at"]
     for start, end in sorted(windows):

@@ -88,3 +88,12 @@ def same_clock(at_s: float, day: date, zone: ZoneInfo) -> float | None:
     found_s = seconds_of(wanted)
     shown = time_of(found_s).astimezone(zone)
     return found_s if shown.replace(tzinfo=None) == wanted.replace(tzinfo=None) else None
+
+
+def around_clock(at_s: float, day: date, zone: ZoneInfo) -> tuple[float, float]:
+    """The first and the last instant at which the clock on another day shows what it shows at
+    `at_s`: one and the same, unless the clock is changed then. Where that day's clock skips it, the
+    one is before the change and the other is not."""
+    shown = time_of(at_s).astimezone(zone).time()
+    both = [seconds_of(datetime.combine(day, shown.replace(fold=fold), zone)) for fold in (0, 1)]
+    return min(both), max(both)

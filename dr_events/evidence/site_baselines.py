@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 from dr_events.evidence.baselines import CAISO_10_IN_10, PJM_HIGH_4_OF_5, PJM_SAME_DAY_3_2
 from dr_events.evidence.instants import (
     HOUR_S,
+    around_clock,
     day_of,
     floor_to,
     hour_from,
@@ -80,8 +81,14 @@ class Occasion:
     def on(self, day: date, at_s: float) -> float | None:
         """The instant that is to another day what `at_s` is to the event's: by the clock, and as
         many days after or before it. None where the clock skips it."""
-        away = day_of(at_s, self.zone) - self.day
-        return same_clock(at_s, day + away, self.zone)
+        return same_clock(at_s, day + self._away(at_s), self.zone)
+
+    def around(self, day: date, at_s: float) -> tuple[float, float]:
+        """The same, but the first and the last instant that it can be taken for."""
+        return around_clock(at_s, day + self._away(at_s), self.zone)
+
+    def _away(self, at_s: float) -> timedelta:
+        return day_of(at_s, self.zone) - self.day
 
     def is_off(self, day: date) -> bool:
         """Whether it is no working day."""
@@ -201,13 +208,12 @@ def _back_from(occasion: Occasion) -> Iterator[tuple[date, str]]:
             yield earlier, "holiday"
 
 
-def seen_on(day: date, occasion: Occasion) -> tuple[float, float] | None:
-    """What of a day's load is looked at. None where its clock skips the event's start."""
-    begins_s = same_clock(occasion.first_hour_s, day, occasion.zone)
-    if begins_s is None:
-        return None
-    lasts_s = occasion.after_last_hour_s - occasion.first_hour_s
-    return begins_s - SEEN_BEFORE_S, begins_s + lasts_s + SEEN_AFTER_S
+def seen_on(day: date, occasion: Occasion) -> tuple[float, float]:
+    """What of a day's load is looked at: between two times of its clock, however many hours there
+    are between them on that day."""
+    first_s, _ = occasion.around(day, occasion.first_hour_s - SEEN_BEFORE_S)
+    _, end_s = occasion.around(day, occasion.after_last_hour_s + SEEN_AFTER_S)
+    return first_s, end_s
 
 
 def _days(

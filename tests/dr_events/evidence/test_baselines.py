@@ -329,7 +329,7 @@ def test_a_day_whose_night_runs_into_the_event_itself_is_left_out():
 
 def looked_at(event, load_w):
     """A history of one load, as far as the event's day and earlier ones are looked at."""
-    windows = filter(None, (seen_on(day, event) for day in (event.day, *days_before(event))))
+    windows = [seen_on(day, event) for day in (event.day, *days_before(event))]
     return {
         float(at_s): Quarter(load_w)
         for first_s, end_s in windows
@@ -372,6 +372,32 @@ def test_a_day_whose_clock_skips_the_events_hour_is_left_out():
 
     assert found.excluded == ((date(2026, 3, 29), "clock_skips_it"),)
     assert found.load_w == pytest.approx((3_000.0,) * 2)
+
+
+@pytest.mark.parametrize(
+    ("zone", "event_day", "start_hour"),
+    [
+        ("Europe/Berlin", date(2026, 3, 29), 5),  # on the event's day the clock was set forward
+        ("Europe/Berlin", date(2026, 10, 25), 5),  # or back
+        ("Europe/Berlin", date(2026, 10, 25), 2),
+        ("Europe/Berlin", date(2026, 4, 5), 5),  # or on an earlier day of its kind
+        ("Europe/Berlin", date(2026, 10, 31), 5),
+        ("Europe/Berlin", date(2026, 10, 31), 6),
+        ("Australia/Lord_Howe", date(2026, 4, 11), 5),  # by half an hour
+        ("Australia/Lord_Howe", date(2026, 4, 5), 5),
+    ],
+)
+@pytest.mark.parametrize("method", [caiso_10_in_10, pjm_high_4_of_5, pjm_same_day_3_2])
+def test_of_a_day_whose_clock_is_changed_all_is_looked_at_that_is_needed(
+    zone, event_day, start_hour, method
+):
+    start_s = seconds_of(datetime(*event_day.timetuple()[:3], start_hour, tzinfo=ZoneInfo(zone)))
+    event = Occasion(start_s, start_s + 3600, ZoneInfo(zone))
+
+    found = method(looked_at(event, 3_000.0), event)
+
+    assert found.load_w == pytest.approx((3_000.0,) * 4)
+    assert {why for _, why in found.excluded} <= {"clock_skips_it"}
 
 
 def test_every_method_has_a_source_a_version_and_a_rule_and_is_not_settlement_grade_by_itself():
