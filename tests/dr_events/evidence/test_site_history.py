@@ -36,9 +36,9 @@ def car_on(site, days_before, watts, *, until_s=4 * HOUR_S):
     return session
 
 
-def rows_of(event):
+def rows_of(event, *, after_s=DAY_S):
     """Rows of `baselines` by method, and of `site_history`."""
-    terms = terms_of(event, now=later(DAY_S))
+    terms = terms_of(event, now=later(after_s))
     rows = list(Production(event, terms, lambda _: None).rows())
     found = {row.method: row for table, row in rows if table is BASELINES}
     return found, [row for table, row in rows if table is SITE_HISTORY]
@@ -141,6 +141,23 @@ def test_an_event_that_ends_long_after_its_time_was_on_until_then(site):
 
     assert found["pjm_same_day_3_2"].problem == "not_metered_around"
     assert later(HOUR_S + 300) in {row.starts_at for row in history}
+
+
+def test_an_event_longer_than_a_day_has_each_quarter_once(site):
+    # From 18:00 to 18:00 of the next day: what is looked at of yesterday reaches to 21:00 of today.
+    came_s = -DAY_S - 5 * HOUR_S
+    session = make_session(make_connector(make_station(site)), started_at=later(came_s))
+    metered(session, 10_000.0, came_s, 2 * DAY_S, every_s=120)
+    event = declare(duration="P1D")
+    accept(1)
+    steer(DAY_S)
+    event.refresh_from_db()
+
+    found, history = rows_of(event, after_s=2 * DAY_S)
+
+    assert len({row.starts_at for row in history}) == len(history)
+    assert [row.starts_at for row in history] == sorted(row.starts_at for row in history)
+    assert found["caiso_10_in_10"].metered_kwh == pytest.approx(240.0)
 
 
 def test_a_quarter_without_any_car_is_a_true_zero(site):
