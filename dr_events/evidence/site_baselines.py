@@ -133,9 +133,9 @@ def caiso_10_in_10(history: History, occasion: Occasion) -> SiteBaseline:
     found = SiteBaseline(None, "too_few_days", None, _dates(days), excluded, short)
     if len(days) < least:
         return found
-    actual_w, mean_before_w = _loads(history, occasion.adjusting), _mean(_over(days, _before))
-    if actual_w is None:
-        return _without(found, "not_metered_before")
+    actual_w, mean_before_w = _adjusting(history, occasion), _mean(_over(days, _before))
+    if isinstance(actual_w, str):
+        return _without(found, actual_w)
     if not mean_before_w:
         return _without(found, "no_load_to_adjust_by")
     ratio = min(MOST_RATIO, max(LEAST_RATIO, _mean(actual_w) / mean_before_w))
@@ -160,9 +160,9 @@ def pjm_high_4_of_5(history: History, occasion: Occasion) -> SiteBaseline:
     found = SiteBaseline(None, "too_few_days", None, _dates(high), excluded, short)
     if len(high) < kept:
         return found
-    actual_w = _loads(history, occasion.adjusting)
-    if actual_w is None:
-        return _without(found, "not_metered_before")
+    actual_w = _adjusting(history, occasion)
+    if isinstance(actual_w, str):
+        return _without(found, actual_w)
     added_w = _mean(actual_w) - _mean(_over(high, _before))
     load_w = tuple(max(0.0, watts + added_w) for watts in _over(high, _event))
     return SiteBaseline(load_w, "", added_w, _dates(high), excluded, short)
@@ -177,7 +177,7 @@ def pjm_same_day_3_2(history: History, occasion: Occasion) -> SiteBaseline:
         *_steps(first_s - 4 * HOUR_S, first_s - HOUR_S),
         *_steps(after_s + HOUR_S, after_s + 3 * HOUR_S),
     ]
-    if any(found.held for at_s in around if (found := history.get(at_s))):
+    if _is_held(history, around):
         return SiteBaseline(None, "event_around_it")
     load_w = _loads(history, around)
     if load_w is None:
@@ -285,6 +285,18 @@ def _before(day: _Day) -> tuple[float, ...]:
 def _over(days: Sequence[_Day], part: Callable[[_Day], tuple[float, ...]]) -> list[float]:
     """The mean over the days of each quarter."""
     return [_mean(values) for values in zip(*(part(day) for day in days), strict=True)]
+
+
+def _adjusting(history: History, occasion: Occasion) -> list[float] | str:
+    """The loads that a baseline is adjusted by, or why it cannot be: what another event held says
+    nothing of what would have been drawn."""
+    if _is_held(history, occasion.adjusting):
+        return "event_before_it"
+    return _loads(history, occasion.adjusting) or "not_metered_before"
+
+
+def _is_held(history: History, quarters: Sequence[float]) -> bool:
+    return any(found.held for at_s in quarters if (found := history.get(at_s)))
 
 
 def _loads(history: History, quarters: Sequence[float]) -> list[float] | None:

@@ -172,6 +172,22 @@ def test_an_event_day_that_was_not_metered_before_has_no_adjusted_baseline():
     assert caiso_10_in_10(dark, occasion()).problem == "no_load_to_adjust_by"
 
 
+@pytest.mark.parametrize("method", [caiso_10_in_10, pjm_high_4_of_5])
+def test_hours_before_that_another_event_held_adjust_nothing(method):
+    # From 15:45 to 16:00 another event was on; from 16:00 on it would not matter.
+    before, beside = working_days(*[10_000.0] * 12), working_days(*[10_000.0] * 12)
+    for history in (before, beside):
+        flat(history, WEDNESDAY, 10_000.0, hours=(13, 16))
+    flat(before, WEDNESDAY, 2_000.0, hours=(15.75, 16), held=True)
+    flat(beside, WEDNESDAY, 2_000.0, hours=(16, 19), held=True)
+
+    held = method(before, occasion())
+
+    assert (held.load_w, held.adjustment, held.problem) == (None, None, "event_before_it")
+    assert len(held.used) >= 4
+    assert method(beside, occasion()).load_w == pytest.approx((10_000.0,) * 8)
+
+
 # --- PJM high 4 of 5 ------------------------------------------------------------------------
 
 
