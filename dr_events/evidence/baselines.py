@@ -17,7 +17,8 @@ BEFORE_S = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A named way of finding a baseline. `version` moves when its figures would."""
+    """A named way of finding a baseline. `version` moves when its figures would. Of `earlier`
+    versions the rule was the same and defects of its figures were mended since."""
 
     id: str
     version: str
@@ -25,6 +26,7 @@ class Method:
     title: str
     source: str
     rule: str
+    earlier: tuple[str, ...] = ()
 
     def as_json(self, *, is_settlement_grade: bool) -> dict[str, object]:
         grade = "settlement grade" if is_settlement_grade else "not settlement grade"
@@ -52,32 +54,35 @@ MAXIMUM_BASE_LOAD = Method(
 )
 CAISO_10_IN_10 = Method(
     "caiso_10_in_10",
-    "1",
+    "2",
     "site",
     "CAISO 10 in 10, same-day adjustment within 20 %",
     "CAISO Tariff 4.13.4 (ten-in-ten); CAISO Baseline Accuracy Work Group, 2017",
     "The mean of the last 10 days of the same kind within 45 days (4 on weekends and holidays), "
     "times the ratio of the event day to it from 4 hours to 1 hour before the event, from 0.8 to "
     "1.2.",
+    earlier=("1",),
 )
 PJM_HIGH_4_OF_5 = Method(
     "pjm_high_4_of_5",
-    "1",
+    "2",
     "site",
     "PJM high 4 of 5, symmetric additive adjustment",
     "PJM Manual 11, section 10.4.2 (customer baseline load); PJM OATT, Attachment K, 3.3A",
     "The mean of the 4 highest of the last 5 days of the same kind within 45 days (2 of 3 on "
     "weekends and holidays), days below a quarter of their mean left out, plus the difference of "
     "the event day to it from 4 hours to 1 hour before the event.",
+    earlier=("1",),
 )
 PJM_SAME_DAY_3_2 = Method(
     "pjm_same_day_3_2",
-    "1",
+    "2",
     "site",
     "PJM same day 3 + 2",
     "PJM Manual 11, section 10.4.2 (same day 3 + 2)",
     "The mean of three hours before the event and two after it, the hour on either side of it "
     "skipped.",
+    earlier=("1",),
 )
 
 METHODS = {

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from dr_events.evidence import performance
@@ -38,12 +38,15 @@ from dr_events.evidence.tables import (
 )
 
 Sums = defaultdict[str, float]
+# The sweep ends an event at most so long after its time, unless the gateway was down.
+SWEPT_WITHIN = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
     """What a computation is made by: the program's interval, methods and holidays, and when it was
-    made. `started_at` and `ended_at` are the event's."""
+    made. `started_at` and `ended_at` are the event's, `ends_at` is when it was to end. `versions`
+    of methods are said where they may not be today's."""
 
     interval_minutes: int
     methods: tuple[str, ...]
@@ -52,6 +55,8 @@ class Terms:
     started_at: datetime | None
     ended_at: datetime | None
     holidays: tuple[date, ...] = ()
+    ends_at: datetime | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def step_s(self) -> float:
@@ -59,15 +64,26 @@ class Terms:
 
     def occasion(self, timezone: str) -> Occasion | None:
         """The event at a site with this clock; None before it has started."""
-        ended_at = self.ended_at or self.as_of
-        if self.started_at is None or ended_at <= self.started_at:
+        over_at = self._over_at()
+        if self.started_at is None or over_at <= self.started_at:
             return None
         return Occasion(
             seconds_of(self.started_at),
-            seconds_of(ended_at),
+            seconds_of(over_at),
             zone_of(timezone),
             frozenset(self.holidays),
         )
+
+    def _over_at(self) -> datetime:
+        """When the event ended, or how far it has come. Of one that ends by itself the moment
+        until the sweep is no part: it would begin another quarter, and another hour."""
+        ended_at = self.ended_at or self.as_of
+        if self.ends_at and self.ends_at <= ended_at <= self.ends_at + SWEPT_WITHIN:
+            return self.ends_at
+        return ended_at
+
+    def version_of(self, method: str) -> str:
+        return self.versions.get(method, METHODS[method].version)
 
     def grade(self, method: str) -> str:
         good = method in self.settlement_grade
@@ -273,7 +289,7 @@ class Computation:
             scope=scope,
             id=id_,
             method=method,
-            version=METHODS[method].version,
+            version=self.terms.version_of(method),
             grade=self.terms.grade(method),
             **{**blank, **values},
         )

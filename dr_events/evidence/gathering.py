@@ -68,6 +68,7 @@ def terms_of(event: Event, *, now: datetime) -> Terms:
         started_at=event.activated_at,
         ended_at=event.ended_at,
         holidays=settings.BASELINE_HOLIDAYS,
+        ends_at=event.ends_at,
     )
 
 
@@ -195,16 +196,18 @@ def site_history(event: Event, site: str, timezone: str, terms: Terms) -> Iterat
     if occasion is None:
         return
     windows = [
-        (time_of(seen[0]), min(time_of(seen[1]), terms.as_of))
+        (time_of(first_s), min(time_of(end_s), terms.as_of))
         for day in (occasion.day, *days_before(occasion))
-        if (seen := seen_on(day, occasion))
+        for first_s, end_s in [seen_on(day, occasion)]
     ]
-    first_seen = sql.rows(_FIRST_SESSION, [site])[0]["started_at"]
+    seen_from = sql.rows(_FIRST_SESSION, [site])[0]["started_at"] or terms.as_of
+    cuts = (occasion.start_s, occasion.end_s)
     for start, end in sorted(windows):
-        if first_seen and first_seen < end:
-            from_s = seconds_of(max(start, first_seen))
-            cuts = (occasion.start_s, occasion.end_s)
-            yield from _quarters(event, site, from_s, seconds_of(end), cuts)
+        # Of a long event what is looked at of one day runs into that of the next.
+        from_at = max(start, seen_from)
+        if from_at < end:
+            yield from _quarters(event, site, seconds_of(from_at), seconds_of(end), cuts)
+            seen_from = end
 
 
 def _quarters(

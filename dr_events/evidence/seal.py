@@ -118,6 +118,7 @@ def terms_json(terms: Terms) -> dict[str, Any]:
         "started_at": _text_or_none(terms.started_at),
         "ended_at": _text_or_none(terms.ended_at),
         "holidays": [day.isoformat() for day in terms.holidays],
+        "ends_at": _text_or_none(terms.ends_at),
     }
 
 
@@ -140,20 +141,33 @@ def terms_in(manifest: dict[str, Any]) -> Terms:
         ended_at=time_in(said["ended_at"]),
         # A package that was made before there was a calendar has none.
         holidays=tuple(date.fromisoformat(day) for day in said.get("holidays", ())),
+        # Nor did one always say when its event was to end.
+        ends_at=time_in(said.get("ends_at")),
+        versions={method["id"]: method["version"] for method in manifest["methods"]},
     )
 
 
 def unknown_methods(manifest: dict[str, Any]) -> list[str]:
-    """Methods that this software has not, or has in another version; constants likewise."""
-    ours = {id_: method.version for id_, method in METHODS.items()}
+    """Methods that this software has not, or not in this version; constants likewise."""
+    ours = {id_: (method.version, *method.earlier) for id_, method in METHODS.items()}
     wrong = [
         f"method {said['id']} version {said['version']} is not known here"
         for said in manifest["methods"]
-        if ours.get(said["id"]) != said["version"]
+        if said["version"] not in ours.get(said["id"], ())
     ]
     if manifest["constants"] != CONSTANTS:
         wrong.append("the constants are not those of this software")
     return wrong
+
+
+def mended_methods(manifest: dict[str, Any]) -> list[str]:
+    """Methods that are of an earlier version: why figures may differ from those of this one."""
+    return [
+        f"method {said['id']} was mended since version {said['version']}: "
+        "its figures may differ for that"
+        for said in manifest["methods"]
+        if said["version"] in METHODS[said["id"]].earlier
+    ]
 
 
 # --- signatures -------------------------------------------------------------------------------

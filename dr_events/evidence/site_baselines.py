@@ -1,23 +1,30 @@
 """Baselines of a site from its earlier days, or from the hours around the event. Pure.
 
 The sources speak of hours; here the load is in quarters of an hour, and every quarter of the
-event gets the mean of the same quarter, by the site's clock, of the days that are used. A day is
-used whole or not at all: one with an event, a gap, or a quarter that its clock skips is left out
-and named, and when too few are left there is no baseline. Days are of two kinds: working days, and
-weekends with the holidays of the programme's calendar. A holiday that would else be a working day
-is named as well.
+event gets the mean of the same quarter, by the site's clock, of the days that are used. What is
+after midnight is held against the nights that follow these days. A day is used whole or not at
+all: one with an event, a gap, or a quarter that its clock skips is left out and named, and when too
+few are left there is no baseline. Days are of two kinds: working days, and weekends with the
+holidays of the programme's calendar. A holiday that would else be a working day is named as well.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
 from dr_events.evidence.baselines import CAISO_10_IN_10, PJM_HIGH_4_OF_5, PJM_SAME_DAY_3_2
-from dr_events.evidence.instants import HOUR_S, floor_to, same_clock, time_of
+from dr_events.evidence.instants import (
+    HOUR_S,
+    around_clock,
+    day_of,
+    floor_to,
+    hour_from,
+    hour_to,
+    same_clock,
+)
 
 QUARTER_S = 900.0
 LOOK_BACK_DAYS = 45
@@ -61,15 +68,27 @@ class Occasion:
 
     @property
     def first_hour_s(self) -> float:
-        return floor_to(self.start_s, HOUR_S)
+        return hour_from(self.start_s, self.zone)
 
     @property
     def after_last_hour_s(self) -> float:
-        return math.ceil(self.end_s / HOUR_S) * HOUR_S
+        return hour_to(self.end_s, self.zone)
 
     @property
     def day(self) -> date:
-        return time_of(self.start_s).astimezone(self.zone).date()
+        return day_of(self.start_s, self.zone)
+
+    def on(self, day: date, at_s: float) -> float | None:
+        """The instant that is to another day what `at_s` is to the event's: by the clock, and as
+        many days after or before it. None where the clock skips it."""
+        return same_clock(at_s, day + self._away(at_s), self.zone)
+
+    def around(self, day: date, at_s: float) -> tuple[float, float]:
+        """The same, but the first and the last instant that it can be taken for."""
+        return around_clock(at_s, day + self._away(at_s), self.zone)
+
+    def _away(self, at_s: float) -> timedelta:
+        return day_of(at_s, self.zone) - self.day
 
     def is_off(self, day: date) -> bool:
         """Whether it is no working day."""
@@ -114,9 +133,9 @@ def caiso_10_in_10(history: History, occasion: Occasion) -> SiteBaseline:
     found = SiteBaseline(None, "too_few_days", None, _dates(days), excluded, short)
     if len(days) < least:
         return found
-    actual_w, mean_before_w = _loads(history, occasion.adjusting), _mean(_over(days, _before))
-    if actual_w is None:
-        return _without(found, "not_metered_before")
+    actual_w, mean_before_w = _adjusting(history, occasion), _mean(_over(days, _before))
+    if isinstance(actual_w, str):
+        return _without(found, actual_w)
     if not mean_before_w:
         return _without(found, "no_load_to_adjust_by")
     ratio = min(MOST_RATIO, max(LEAST_RATIO, _mean(actual_w) / mean_before_w))
@@ -141,9 +160,9 @@ def pjm_high_4_of_5(history: History, occasion: Occasion) -> SiteBaseline:
     found = SiteBaseline(None, "too_few_days", None, _dates(high), excluded, short)
     if len(high) < kept:
         return found
-    actual_w = _loads(history, occasion.adjusting)
-    if actual_w is None:
-        return _without(found, "not_metered_before")
+    actual_w = _adjusting(history, occasion)
+    if isinstance(actual_w, str):
+        return _without(found, actual_w)
     added_w = _mean(actual_w) - _mean(_over(high, _before))
     load_w = tuple(max(0.0, watts + added_w) for watts in _over(high, _event))
     return SiteBaseline(load_w, "", added_w, _dates(high), excluded, short)
@@ -158,7 +177,7 @@ def pjm_same_day_3_2(history: History, occasion: Occasion) -> SiteBaseline:
         *_steps(first_s - 4 * HOUR_S, first_s - HOUR_S),
         *_steps(after_s + HOUR_S, after_s + 3 * HOUR_S),
     ]
-    if any(found.held for at_s in around if (found := history.get(at_s))):
+    if _is_held(history, around):
         return SiteBaseline(None, "event_around_it")
     load_w = _loads(history, around)
     if load_w is None:
@@ -189,13 +208,12 @@ def _back_from(occasion: Occasion) -> Iterator[tuple[date, str]]:
             yield earlier, "holiday"
 
 
-def seen_on(day: date, occasion: Occasion) -> tuple[float, float] | None:
-    """What of a day's load is looked at. None where its clock skips the event's start."""
-    begins_s = same_clock(occasion.first_hour_s, day, occasion.zone)
-    if begins_s is None:
-        return None
-    lasts_s = occasion.after_last_hour_s - occasion.first_hour_s
-    return begins_s - SEEN_BEFORE_S, begins_s + lasts_s + SEEN_AFTER_S
+def seen_on(day: date, occasion: Occasion) -> tuple[float, float]:
+    """What of a day's load is looked at: between two times of its clock, however many hours there
+    are between them on that day."""
+    first_s, _ = occasion.around(day, occasion.first_hour_s - SEEN_BEFORE_S)
+    _, end_s = occasion.around(day, occasion.after_last_hour_s + SEEN_AFTER_S)
+    return first_s, end_s
 
 
 def _days(
@@ -216,13 +234,13 @@ def _days(
 
 
 def _day(history: History, occasion: Occasion, day: date) -> _Day | str:
-    """The day's loads, or why it cannot be used."""
+    """The day's loads, or why it cannot be used. The day before a long event runs into it."""
     quarters = (*occasion.adjusting, *occasion.quarters)
-    found_at = [same_clock(at_s, day, occasion.zone) for at_s in quarters]
-    if None in found_at:
+    found_at = [at_s for one in quarters if (at_s := occasion.on(day, one)) is not None]
+    if len(found_at) < len(quarters):
         return "clock_skips_it"
-    found = [history.get(at_s) for at_s in found_at if at_s is not None]
-    if any(quarter and quarter.held for quarter in found):
+    found = [history.get(at_s) for at_s in found_at]
+    if max(found_at) >= occasion.quarters[0] or any(one and one.held for one in found):
         return "event"
     loads_w = [quarter.load_w for quarter in found if quarter and quarter.load_w is not None]
     if len(loads_w) < len(quarters):
@@ -267,6 +285,18 @@ def _before(day: _Day) -> tuple[float, ...]:
 def _over(days: Sequence[_Day], part: Callable[[_Day], tuple[float, ...]]) -> list[float]:
     """The mean over the days of each quarter."""
     return [_mean(values) for values in zip(*(part(day) for day in days), strict=True)]
+
+
+def _adjusting(history: History, occasion: Occasion) -> list[float] | str:
+    """The loads that a baseline is adjusted by, or why it cannot be: what another event held says
+    nothing of what would have been drawn."""
+    if _is_held(history, occasion.adjusting):
+        return "event_before_it"
+    return _loads(history, occasion.adjusting) or "not_metered_before"
+
+
+def _is_held(history: History, quarters: Sequence[float]) -> bool:
+    return any(found.held for at_s in quarters if (found := history.get(at_s)))
 
 
 def _loads(history: History, quarters: Sequence[float]) -> list[float] | None:

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from dr_events.evidence.baselines import METHODS, maximum_base_load, meter_before
-from dr_events.evidence.instants import same_clock, seconds_of
+from dr_events.evidence.instants import seconds_of
 from dr_events.evidence.intervals import Reading, curve_of
 from dr_events.evidence.ordered import Wanted
 from dr_events.evidence.site_baselines import (
@@ -15,8 +15,10 @@ from dr_events.evidence.site_baselines import (
     Occasion,
     Quarter,
     caiso_10_in_10,
+    days_before,
     pjm_high_4_of_5,
     pjm_same_day_3_2,
+    seen_on,
 )
 
 UTC_ZONE = ZoneInfo("UTC")
@@ -170,6 +172,22 @@ def test_an_event_day_that_was_not_metered_before_has_no_adjusted_baseline():
     assert caiso_10_in_10(dark, occasion()).problem == "no_load_to_adjust_by"
 
 
+@pytest.mark.parametrize("method", [caiso_10_in_10, pjm_high_4_of_5])
+def test_hours_before_that_another_event_held_adjust_nothing(method):
+    # From 15:45 to 16:00 another event was on; from 16:00 on it would not matter.
+    before, beside = working_days(*[10_000.0] * 12), working_days(*[10_000.0] * 12)
+    for history in (before, beside):
+        flat(history, WEDNESDAY, 10_000.0, hours=(13, 16))
+    flat(before, WEDNESDAY, 2_000.0, hours=(15.75, 16), held=True)
+    flat(beside, WEDNESDAY, 2_000.0, hours=(16, 19), held=True)
+
+    held = method(before, occasion())
+
+    assert (held.load_w, held.adjustment, held.problem) == (None, None, "event_before_it")
+    assert len(held.used) >= 4
+    assert method(beside, occasion()).load_w == pytest.approx((10_000.0,) * 8)
+
+
 # --- PJM high 4 of 5 ------------------------------------------------------------------------
 
 
@@ -255,6 +273,20 @@ def test_same_day_averages_hours_ending_9_to_11_and_19_to_20_for_an_event_in_13_
     assert found.load_w == pytest.approx((10_000.0,) * 20)  # (10 + 12 + 14 + 6 + 8) / 5
 
 
+def test_same_day_counts_the_hours_of_a_clock_that_is_half_an_hour_off():
+    # The same by the clock of Kolkata, 5 h 30 min ahead, once to the minute and once within hours.
+    history = {}
+    for hour, watts in {8: 10, 9: 12, 10: 14, 11: 90, 17: 90, 18: 6, 19: 8}.items():
+        flat(history, WEDNESDAY, watts * 1000.0, hours=(hour - 5.5, hour - 4.5))
+    kolkata = ZoneInfo("Asia/Kolkata")
+
+    whole = pjm_same_day_3_2(history, occasion(start=6.5, end=11.5, zone=kolkata))
+    part = pjm_same_day_3_2(history, occasion(start=7.0, end=11.0, zone=kolkata))
+
+    assert whole.load_w == pytest.approx((10_000.0,) * 20)
+    assert part.load_w == pytest.approx((10_000.0,) * 16)
+
+
 def test_same_day_is_not_found_beside_a_gap_or_another_event():
     gap, held = {}, {}
     flat(gap, WEDNESDAY, 5_000.0, hours=(8, 19))
@@ -264,6 +296,75 @@ def test_same_day_is_not_found_beside_a_gap_or_another_event():
 
     assert pjm_same_day_3_2(gap, event).problem == "not_metered_around"
     assert pjm_same_day_3_2(held, event).problem == "event_around_it"
+
+
+# --- midnight -------------------------------------------------------------------------------
+
+
+def test_of_an_event_past_midnight_each_night_is_held_against_one_whole_night():
+    # 23:00 to 01:00. Until midnight 10 kW on every day, after it 20 kW, and 30 kW in the night that
+    # Tuesday's evening became: by hand (9 × 20 + 30) / 10 = 21 kW. 10 kW before: nothing to adjust.
+    history = {}
+    for back in range(16):
+        day = WEDNESDAY - timedelta(days=back)
+        flat(history, day, 30_000.0 if back == 0 else 20_000.0, hours=(0, 1))
+        flat(history, day, 10_000.0, hours=(19, 24))
+
+    found = caiso_10_in_10(history, occasion(start=23.0, end=25.0))
+
+    assert found.load_w == pytest.approx((10_000.0,) * 4 + (21_000.0,) * 4)
+    assert (len(found.used), found.excluded) == (10, ())
+
+
+def test_an_event_at_midnight_is_adjusted_by_the_evening_before_each_day():
+    # 00:00 to 01:00: 5.1 kW on Tuesday and 5 kW on all other days, so the four highest have 5.025.
+    # 10 kW in every evening but the last one, which had 20: 10 kW more.
+    history = {}
+    for back in range(10):
+        day = WEDNESDAY - timedelta(days=back)
+        flat(history, day, 5_100.0 if back == 1 else 5_000.0, hours=(0, 1))
+        flat(history, day, 20_000.0 if back == 1 else 10_000.0, hours=(20, 23))
+
+    found = pjm_high_4_of_5(history, occasion(start=0.0, end=1.0))
+
+    assert found.adjustment == pytest.approx(10_000)
+    assert found.load_w == pytest.approx((15_025.0,) * 4)
+
+
+def test_a_day_whose_night_runs_into_the_event_itself_is_left_out():
+    # 30 hours from Wednesday 12:00: those from Tuesday 12:00 would end within the event.
+    history = working_days(*[10_000.0] * 12)
+    for day in (WEDNESDAY, *(WEDNESDAY - timedelta(days=back) for back in (3, 4, 10, 11))):
+        flat(history, day, 10_000.0)
+
+    found = caiso_10_in_10(history, occasion(start=12.0, end=42.0))
+
+    assert found.excluded == ((date(2026, 7, 14), "event"),)
+    assert found.load_w == pytest.approx((10_000.0,) * 120)
+
+
+def looked_at(event, load_w):
+    """A history of one load, as far as the event's day and earlier ones are looked at."""
+    windows = [seen_on(day, event) for day in (event.day, *days_before(event))]
+    return {
+        float(at_s): Quarter(load_w)
+        for first_s, end_s in windows
+        for at_s in range(int(first_s), int(end_s), int(QUARTER_S))
+    }
+
+
+@pytest.mark.parametrize("method", [caiso_10_in_10, pjm_high_4_of_5, pjm_same_day_3_2])
+@pytest.mark.parametrize(
+    ("day", "start", "end"),
+    [(WEDNESDAY, 17, 19), (date(2026, 7, 13), 0, 1), (date(2026, 7, 17), 23, 25), (SATURDAY, 2, 3)],
+)
+def test_all_is_looked_at_that_is_needed(method, day, start, end):
+    event = occasion(day, start=start, end=end)
+
+    found = method(looked_at(event, 3_000.0), event)
+
+    assert found.load_w == pytest.approx((3_000.0,) * 4 * (end - start))
+    assert (found.excluded, found.days_short) == ((), 0)
 
 
 # --- clocks ----------------------------------------------------------------------------------
@@ -277,7 +378,7 @@ def test_a_day_whose_clock_skips_the_events_hour_is_left_out():
     history = {}
     for back in (1, 7, 8, 14, 15, 21, 22):
         for at_s in (*event.adjusting, *event.quarters):
-            found_s = same_clock(at_s, event_day - timedelta(days=back), berlin)
+            found_s = event.on(event_day - timedelta(days=back), at_s)
             if found_s is not None:
                 history[found_s] = Quarter(3_000.0)
     for at_s in event.adjusting:
@@ -287,6 +388,32 @@ def test_a_day_whose_clock_skips_the_events_hour_is_left_out():
 
     assert found.excluded == ((date(2026, 3, 29), "clock_skips_it"),)
     assert found.load_w == pytest.approx((3_000.0,) * 2)
+
+
+@pytest.mark.parametrize(
+    ("zone", "event_day", "start_hour"),
+    [
+        ("Europe/Berlin", date(2026, 3, 29), 5),  # on the event's day the clock was set forward
+        ("Europe/Berlin", date(2026, 10, 25), 5),  # or back
+        ("Europe/Berlin", date(2026, 10, 25), 2),
+        ("Europe/Berlin", date(2026, 4, 5), 5),  # or on an earlier day of its kind
+        ("Europe/Berlin", date(2026, 10, 31), 5),
+        ("Europe/Berlin", date(2026, 10, 31), 6),
+        ("Australia/Lord_Howe", date(2026, 4, 11), 5),  # by half an hour
+        ("Australia/Lord_Howe", date(2026, 4, 5), 5),
+    ],
+)
+@pytest.mark.parametrize("method", [caiso_10_in_10, pjm_high_4_of_5, pjm_same_day_3_2])
+def test_of_a_day_whose_clock_is_changed_all_is_looked_at_that_is_needed(
+    zone, event_day, start_hour, method
+):
+    start_s = seconds_of(datetime(*event_day.timetuple()[:3], start_hour, tzinfo=ZoneInfo(zone)))
+    event = Occasion(start_s, start_s + 3600, ZoneInfo(zone))
+
+    found = method(looked_at(event, 3_000.0), event)
+
+    assert found.load_w == pytest.approx((3_000.0,) * 4)
+    assert {why for _, why in found.excluded} <= {"clock_skips_it"}
 
 
 def test_every_method_has_a_source_a_version_and_a_rule_and_is_not_settlement_grade_by_itself():

@@ -1,5 +1,6 @@
 """Whatever the raw rows are: counts add up, energy integrates, gaps stay gaps."""
 
+from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 
@@ -80,6 +81,36 @@ def tables_of(found):
 
 def total(rows, name):
     return sum(getattr(row, name) or 0.0 for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("planned_s", "ended_s", "as_of_s", "over_s"),
+    [
+        (3600, 3600.7, 9000, 3600),  # by itself: the sweep comes a moment later
+        (3600, 3660.0, 9000, 3600),
+        (3600, 3660.1, 9000, 3660.1),  # the gateway was down: the limits stood until then
+        (3600, 1800.0, 9000, 1800),  # by a person, before its time
+        (None, 1800.0, 9000, 1800),
+        (3600, None, 1800, 1800),  # still on
+        (3600, None, 3600.3, 3600),  # and about to be swept
+        (10, 70.0, 9000, 10),
+    ],
+)
+def test_an_event_is_over_when_it_was_to_end_or_when_it_was_ended(
+    planned_s, ended_s, as_of_s, over_s
+):
+    planned, ended = (None if at_s is None else later(at_s) for at_s in (planned_s, ended_s))
+    terms = replace(TERMS, as_of=later(as_of_s), ended_at=ended, ends_at=planned)
+
+    occasion = terms.occasion("UTC")
+
+    assert (occasion.start_s, occasion.end_s) == (NOW.timestamp(), later(over_s).timestamp())
+
+
+def test_an_event_that_began_after_its_own_end_is_no_occasion():
+    terms = replace(TERMS, started_at=later(20), ends_at=later(10), ended_at=later(21))
+
+    assert terms.occasion("UTC") is None
 
 
 @settings(max_examples=150, deadline=None)

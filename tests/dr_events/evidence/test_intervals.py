@@ -169,6 +169,24 @@ def test_the_same_time_by_the_clock_of_another_day(clock, day, found):
     assert same_s == wanted
 
 
+@pytest.mark.parametrize(
+    ("clock", "day", "first", "last"),
+    [
+        ("2026-04-10T18:00", "2026-03-20", "18:00+01:00", "18:00+01:00"),
+        ("2026-04-10T02:30", "2026-03-29", "01:30+01:00", "03:30+02:00"),  # skipped
+        ("2026-11-10T02:30", "2026-10-25", "02:30+02:00", "02:30+01:00"),  # there are two
+    ],
+)
+def test_the_first_and_the_last_instant_that_a_time_of_another_day_can_be(clock, day, first, last):
+    at_s = instants.seconds_of(datetime.fromisoformat(clock).replace(tzinfo=BERLIN))
+
+    found = instants.around_clock(at_s, date.fromisoformat(day), BERLIN)
+
+    assert found == tuple(
+        datetime.fromisoformat(f"{day}T{shown}").timestamp() for shown in (first, last)
+    )
+
+
 def test_intervals_of_the_doubled_hour_are_all_there_and_told_apart():
     start = instants.start_of_day(date(2026, 10, 25), BERLIN)
     edges = cuts_between(start, start + 4 * 3600, step_s=900)

@@ -114,6 +114,54 @@ def test_a_package_from_before_there_was_a_calendar_is_verified_still(package, t
     assert status == 0, said
 
 
+def of_version_1(files):
+    """The package as it was before its site methods were mended, with the planned end unsaid."""
+    manifest = json.loads(files[seal.MANIFEST])
+    del manifest["terms"]["ends_at"]
+    for method in manifest["methods"]:
+        method["version"] = "1"
+    files[seal.MANIFEST] = seal.canonical(manifest)
+    rows = list(csv.reader(io.StringIO(files["baselines.csv"].decode())))
+    at = rows[0].index("version")
+    text = io.StringIO()
+    csv.writer(text).writerows([rows[0], *([*row[:at], "1", *row[at + 1 :]] for row in rows[1:])])
+    return {**files, "baselines.csv": text.getvalue().encode()}
+
+
+def test_a_package_of_a_method_that_was_mended_since_is_verified_still(package, tmp_path):
+    files = of_version_1(members(package))
+
+    status, said = verified(resigned(tmp_path / "old.zip", files))
+
+    assert status == 0, said
+
+
+def test_a_figure_of_a_mended_method_that_differs_is_named_with_the_mend(package, tmp_path):
+    files = of_version_1(members(package))
+    files["baselines.csv"] = files["baselines.csv"].replace(b"too_few_days", b"", 1)
+
+    found = list(verify.findings_of(resigned(tmp_path / "old.zip", files)))
+
+    assert found[:3] == [
+        f"method {name} was mended since version 1: its figures may differ for that"
+        for name in ("caiso_10_in_10", "pjm_high_4_of_5", "pjm_same_day_3_2")
+    ]
+    assert [one for one in found[3:] if "problem is too_few_days, not " in one] == found[3:]
+    assert len(found) == 4
+
+
+@pytest.mark.parametrize("version", ["0", "3"])
+def test_a_version_that_was_never_known_is_refused(package, version, tmp_path):
+    files = members(package)
+    manifest = json.loads(files[seal.MANIFEST])
+    manifest["methods"][2]["version"] = version
+    files[seal.MANIFEST] = seal.canonical(manifest)
+
+    found = list(verify.findings_of(resigned(tmp_path / "other.zip", files)))
+
+    assert found == [f"method caiso_10_in_10 version {version} is not known here"]
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_every_single_bit_that_changes_in_any_file_is_found(package, data, tmp_path_factory):

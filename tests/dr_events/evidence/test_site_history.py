@@ -36,24 +36,25 @@ def car_on(site, days_before, watts, *, until_s=4 * HOUR_S):
     return session
 
 
-def rows_of(event):
+def rows_of(event, *, after_s=DAY_S):
     """Rows of `baselines` by method, and of `site_history`."""
-    terms = terms_of(event, now=later(DAY_S))
+    terms = terms_of(event, now=later(after_s))
     rows = list(Production(event, terms, lambda _: None).rows())
     found = {row.method: row for table, row in rows if table is BASELINES}
     return found, [row for table, row in rows if table is SITE_HISTORY]
 
 
-def event_at(site):
-    """Twenty minutes at 4.2 kW for a car of 11 kW, which came at 13:00 and complies."""
+def event_at(site, *, lasts_s=1200, swept_late_s=0.0):
+    """Twenty minutes at 4.2 kW for a car of 11 kW, which came at 13:00 and complies. The sweep
+    ends it, at its time or so many seconds late."""
     session = make_session(make_connector(make_station(site)), started_at=later(-5 * HOUR_S))
     metered(session, 11_000.0, -5 * HOUR_S, 0, every_s=120)
-    event = declare(duration="PT20M")
+    event = declare(duration=f"PT{lasts_s}S")
     accept(1)
-    metered(session, 4_000.0, 1, 1200)
-    steer(1200)
-    accept(1201)
-    metered(session, 11_000.0, 1202, 4 * HOUR_S + 240, every_s=120)
+    metered(session, 4_000.0, 1, lasts_s)
+    steer(lasts_s + swept_late_s)
+    accept(lasts_s + swept_late_s + 1)
+    metered(session, 11_000.0, lasts_s + 2, 4 * HOUR_S + 240, every_s=120)
     event.refresh_from_db()
     return event
 
@@ -118,6 +119,45 @@ def test_a_site_without_earlier_days_says_how_many_are_short(site):
         "too_few_days", 10,
     )  # fmt: skip
     assert {row.starts_at.date() for row in history} == {NOW.date()}
+
+
+def test_an_event_is_over_at_its_end_though_the_sweep_comes_a_moment_later(site):
+    # 18:00 to 19:00: the same day's hours are 14 to 17 and 20 to 22. An hour later would be 23:00,
+    # and the car is metered until 22:04.
+    for days_before in range(1, 10):
+        car_on(site, days_before, 10_000.0)
+
+    found, history = rows_of(event_at(site, lasts_s=HOUR_S, swept_late_s=0.7))
+
+    same_day = found["pjm_same_day_3_2"]
+    assert (same_day.problem, same_day.baseline_kwh) == ("", pytest.approx(11.0, abs=1e-3))
+    assert found["caiso_10_in_10"].baseline_kwh == pytest.approx(11.0, abs=0.02)
+    assert all(row.starts_at.timestamp() % 900 == 0 for row in history)
+
+
+def test_an_event_that_ends_long_after_its_time_was_on_until_then(site):
+    # Nobody swept until 19:05, and so long the car was held: the event's last hour is 19 to 20.
+    found, history = rows_of(event_at(site, lasts_s=HOUR_S, swept_late_s=300))
+
+    assert found["pjm_same_day_3_2"].problem == "not_metered_around"
+    assert later(HOUR_S + 300) in {row.starts_at for row in history}
+
+
+def test_an_event_longer_than_a_day_has_each_quarter_once(site):
+    # From 18:00 to 18:00 of the next day: what is looked at of yesterday reaches to 21:00 of today.
+    came_s = -DAY_S - 5 * HOUR_S
+    session = make_session(make_connector(make_station(site)), started_at=later(came_s))
+    metered(session, 10_000.0, came_s, 2 * DAY_S, every_s=120)
+    event = declare(duration="P1D")
+    accept(1)
+    steer(DAY_S)
+    event.refresh_from_db()
+
+    found, history = rows_of(event, after_s=2 * DAY_S)
+
+    assert len({row.starts_at for row in history}) == len(history)
+    assert [row.starts_at for row in history] == sorted(row.starts_at for row in history)
+    assert found["caiso_10_in_10"].metered_kwh == pytest.approx(240.0)
 
 
 def test_a_quarter_without_any_car_is_a_true_zero(site):
