@@ -95,7 +95,9 @@ def _opt_outs(left: Q) -> dict[str, Any]:
 _PERFORMANCE = """
     SELECT event.id, event.name, event.starts_at, count(*) AS sessions,
            count(*) FILTER (WHERE part.state <> 'exempt') AS asked,
-           count(part.accepted_at) AS accepted, count(part.complied_at) AS complied,
+           count(part.accepted_at) AS accepted,
+           count(part.complied_at) FILTER (
+               WHERE part.state NOT IN ('exempt', 'pending', 'failed', 'unreachable')) AS complied,
            count(*) FILTER (WHERE part.state = 'failed') AS failed,
            percentile_cont(0.5) WITHIN GROUP (ORDER BY
                EXTRACT(EPOCH FROM part.complied_at - part.wanted_at)::float8)
