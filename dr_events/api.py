@@ -68,6 +68,7 @@ ABOUT_FILE = [
 FleetModel = TypeVar("FleetModel", Site, ChargeStation, Session)
 
 MAX_KEY_LENGTH = 255
+MAX_SIZE_DIGITS = 9
 
 
 class Pages(CursorPagination):
@@ -83,9 +84,12 @@ class Pages(CursorPagination):
         asked = request.query_params.get("page_size")
         if asked is None:
             return self.page_size
-        if not (asked.isascii() and asked.isdigit() and 1 <= int(asked[:9]) <= self.max_page_size):
+        # Python refuses to read a number of thousands of digits.
+        is_number = asked.isascii() and asked.isdigit() and len(asked) <= MAX_SIZE_DIGITS
+        size = int(asked) if is_number else 0
+        if not 1 <= size <= self.max_page_size:
             raise Problem(400, "invalid", f"must be 1 to {self.max_page_size}", field="page_size")
-        return int(asked)
+        return size
 
     def decode_cursor(self, request: Request) -> Any:
         try:

@@ -126,6 +126,14 @@ def _starts(intervals: Sequence[Interval], starts_at: datetime) -> list[datetime
             raise invalid(
                 f"intervals.{number}.starts_at", "overlaps the step before", code="overlap"
             )
+        # Before its end is reckoned, which might be later than any date there is.
+        if start - starts_at > MAX_AHEAD:
+            place = f"intervals.{number}"
+            raise invalid(
+                f"{place}.starts_at" if interval.starts_at else place,
+                f"begins more than {MAX_AHEAD.days} days after the event",
+                code="too_far",
+            )
         starts.append(start)
         follows_at = _end_of(interval, start)
     return starts

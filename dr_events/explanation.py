@@ -10,7 +10,7 @@ from chargers.electricity import Circuit, Limit, plain_number
 from chargers.models import Session
 from chargers.numerals import numeral
 from chargers.wording import amperes_text, limit_text, watts_text
-from dr_events import facts, planner, pools
+from dr_events import facts, planner, pools, rulings
 from dr_events.orders import Capacity, Car, Each, EventId, Order, Percent, SiteId
 from dr_events.planner import CapState, Plan, Planned
 from dr_events.rulings import Ruling
@@ -108,6 +108,7 @@ def _why(
     assert plan.limit is not None
     order = orders.get(plan.binding) if plan.binding else None
     hold = next((part.hold for part in car.parts if part.event_id == plan.binding), None)
+    is_slow = plan.waits == "pace"
     if order and hold:
         sentences = [f"{order.label} is over and gives power back step by step."]
     elif plan.cap:
@@ -115,9 +116,14 @@ def _why(
         sentences = _shared(label, order, planned.caps[plan.cap], plan.limit, car.circuit)
     else:
         assert order is not None
-        sentences = _asked(order, plan.limit, car)
+        # Who waits for his step still has the limit before it.
+        ruled = rulings.asked_of(orders, car).binding if is_slow else None
+        sentences = _asked(order, ruled.limit if ruled else plan.limit, car)
     if plan.waits:
         sentences.append(WAITS[plan.waits])
+    if is_slow:
+        stays = "is paused" if plan.limit.is_pause else f"stays at {limit_text(plan.limit)}"
+        sentences.append(f"Until then it {stays}.")
     if plan.runners_up:
         others = len(plan.runners_up)
         more = "s" if others > 1 else ""

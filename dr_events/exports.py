@@ -2,7 +2,8 @@
 asked for and made in the background, one at a time, and kept for a while.
 
 In the background the row is the guarantee: a worker that dies leaves its export `running` and its
-lock free, and the next tick makes it anew.
+lock free, and a later tick makes it anew, after all others. One that is lost MOST_ATTEMPTS times
+may be what its workers die of: it fails.
 """
 
 from __future__ import annotations
@@ -32,6 +33,11 @@ PROGRESS_KEPT_S = 3600
 NAME_LENGTH = 150
 # From so many participations on, a report that reads all their readings is not waited for.
 LONG_FROM = 2_000
+MOST_ATTEMPTS = 3
+LOST = (
+    f"It was begun {MOST_ATTEMPTS} times, and each time its worker died of it or was stopped. "
+    "Perhaps it needs more memory than there is."
+)
 State = Export.State
 Clock = Callable[[], datetime]
 
@@ -114,13 +120,20 @@ def content_of(export: Export) -> Iterator[bytes]:
 
 
 def _next() -> Export | None:
-    # One that is running is nobody's: whoever ran it has lost the lock.
+    # One that is running is nobody's: whoever ran it has lost the lock. It may have been the cause,
+    # and comes after all others.
     unfinished = Export.objects.filter(state__in=(State.WAITING, State.RUNNING))
-    return unfinished.select_related("event").order_by("requested_at").first()
+    return unfinished.select_related("event").order_by("attempts", "requested_at").first()
 
 
 def _make(export: Export, clock: Clock) -> None:
-    Export.objects.filter(pk=export.pk).update(state=State.RUNNING)
+    if export.attempts >= MOST_ATTEMPTS:
+        log.error("export.lost", export=str(export.pk))
+        _give_up(export, LOST, now=clock())
+        return
+    # Committed before it is begun: a worker that is killed by it writes nothing down any more.
+    export.state, export.attempts = State.RUNNING, export.attempts + 1
+    export.save(update_fields=["state", "attempts"])
     order = reports.Order(
         export.event, Actor(export.requested_by), clock(), partial(_note_progress, export)
     )

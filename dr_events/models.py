@@ -543,6 +543,9 @@ class Export(models.Model):
     requested_by = models.CharField(max_length=150)
     requested_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True)
+    attempts = models.PositiveSmallIntegerField(
+        db_default=0, help_text="How often making it in the background was begun."
+    )
     size_bytes = models.BigIntegerField(null=True)
     sha256 = models.CharField(max_length=64, blank=True)
     trouble = models.CharField(max_length=300, blank=True, help_text="Why it failed.")

@@ -11,6 +11,7 @@ from typing import Any
 import isodate
 from django import forms
 from django.utils import timezone
+from django.utils.dateparse import parse_datetime
 from django.utils.functional import lazy
 from unfold.widgets import (
     INPUT_CLASSES,
@@ -85,10 +86,26 @@ DURATIONS = [
 class LocalTime(forms.DateTimeField):
     """A time in the gateway's zone, by the browser's own picker."""
 
+    # What the form shows at first. What is shown names no offset, so where the clock goes through
+    # an hour twice it does not say which of two times is meant: left as it is, it is this one.
+    shown: datetime | None = None
+
     def __init__(self, label: str) -> None:
         attrs = {"type": "datetime-local", "class": " ".join(INPUT_CLASSES)}
         widget = forms.DateTimeInput(attrs=attrs, format="%Y-%m-%dT%H:%M:%S")
         super().__init__(label=label, required=False, widget=widget)
+
+    def to_python(self, value: Any) -> datetime | None:
+        if self.shown and _parsed(value) == timezone.make_naive(self.shown):
+            return self.shown
+        return super().to_python(value)
+
+
+def _parsed(value: Any) -> datetime | None:
+    try:
+        return parse_datetime(value)
+    except (TypeError, ValueError):
+        return None
 
 
 def _choice(label: str, choices: Sequence[tuple[str, str]], initial: str) -> forms.ChoiceField:
@@ -272,6 +289,10 @@ class AmendForm(OrderForm):
 
     def __init__(self, data: Any = None, *, event: Event) -> None:
         super().__init__(data, initial=initial_of(event))
+        for name in ("starts_at", "ends_at"):
+            self.fields[name].shown = self.get_initial_for_field(  # type: ignore[attr-defined]
+                self.fields[name], name
+            )
         self.fields["end"].choices = [  # type: ignore[attr-defined]
             ("at", "at a time"),
             ("for", "after, counted from now"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Q
 
 from chargers import sql
 from chargers.admin.fleet import ChargeStationAdmin
@@ -23,16 +22,16 @@ MOST_OPT_OUTS = 20
 def of_site(site: Site) -> list[dict[str, Any]]:
     """Its events and its opt-outs, as tables."""
     everything = list_url(Participation, session__chargestation__site__id__exact=site.pk)
-    stations = ChargeStation.objects.filter(site=site).values("external_id")
-    left = Q(type="site", value=site.external_id) | Q(type="chargestation", value__in=stations)
-    return [_performance("station.site_id", site.pk, everything), _opt_outs(left)]
+    stations = ChargeStation.objects.filter(site=site).values_list("external_id", flat=True)
+    own = [f"site {site.external_id}", *(f"chargestation {station}" for station in stations)]
+    return [_performance("station.site_id", site.pk, everything), _opt_outs(own)]
 
 
 def of_station(station: ChargeStation) -> list[dict[str, Any]]:
     """The same of one chargestation."""
     everything = list_url(Participation, session__chargestation__id__exact=station.pk)
-    left = Q(type="chargestation", value=station.external_id)
-    return [_performance("station.id", station.pk, everything), _opt_outs(left)]
+    own = [f"chargestation {station.external_id}"]
+    return [_performance("station.id", station.pk, everything), _opt_outs(own)]
 
 
 def _performance(column: str, key: int, address: str) -> dict[str, Any]:
@@ -71,8 +70,10 @@ def _in_a_sentence(found: list[dict[str, Any]]) -> str:
     return f"{share:.0%} of {number_of(asked, 'session')} complied, in the last {events}"
 
 
-def _opt_outs(left: Q) -> dict[str, Any]:
-    found = OptOut.objects.filter(left).select_related("event").order_by("-id")[:MOST_OPT_OUTS]
+def _opt_outs(budgets: list[str]) -> dict[str, Any]:
+    """Found by whose budget they are of: that of a session is its chargestation's."""
+    of_them = OptOut.objects.filter(budget_of__in=budgets).select_related("event")
+    found = of_them.order_by("-id")[:MOST_OPT_OUTS]
     rows = [
         [
             target_text(opted.type, opted.value),
@@ -95,7 +96,9 @@ def _opt_outs(left: Q) -> dict[str, Any]:
 _PERFORMANCE = """
     SELECT event.id, event.name, event.starts_at, count(*) AS sessions,
            count(*) FILTER (WHERE part.state <> 'exempt') AS asked,
-           count(part.accepted_at) AS accepted, count(part.complied_at) AS complied,
+           count(part.accepted_at) AS accepted,
+           count(part.complied_at) FILTER (
+               WHERE part.state NOT IN ('exempt', 'pending', 'failed', 'unreachable')) AS complied,
            count(*) FILTER (WHERE part.state = 'failed') AS failed,
            percentile_cont(0.5) WITHIN GROUP (ORDER BY
                EXTRACT(EPOCH FROM part.complied_at - part.wanted_at)::float8)

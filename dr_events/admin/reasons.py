@@ -78,9 +78,9 @@ def _said(row: Standing) -> str:
 
 
 def _next(row: Standing, now: datetime) -> str:
-    if row.state == "failed":
-        return "Not tried again by itself."
-    if row.next_attempt_at is None or row.state not in ("unreachable", "pending"):
+    if row.state not in ("failed", "unreachable", "pending"):
         return ""
+    if row.next_attempt_at is None:
+        return "Not tried again by itself." if row.state == "failed" else ""
     left_s = (row.next_attempt_at - now).total_seconds()
     return f"Next try in {numeral(left_s, ',.0f')} s." if left_s >= 1 else "Next try now."

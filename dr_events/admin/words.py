@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from chargers.electricity import BelowMinimum, Limit
+from chargers.electricity import BelowMinimum, Limit, plain_number
 from chargers.numerals import numeral
 from chargers.wording import GAP, kilowatts_text, limit_text, number_of, time_text, words
 from dr_events.admin.consequences import Leaving, Release, Returning
@@ -142,7 +142,8 @@ def restore_text(rate_w_per_min: float | None, random_share: float = 0.0) -> str
     if rate_w_per_min is None:
         return "at once"
     by_chance = f", by chance up to {random_share:.0%} slower" if random_share else ""
-    return f"as a slope of at most {numeral(rate_w_per_min / 1000, ',.4g')} kW a minute{by_chance}"
+    rate_kw = numeral(plain_number(round(rate_w_per_min / 1000, 3)))
+    return f"as a slope of at most {rate_kw} kW a minute{by_chance}"
 
 
 def slope_text(event: Event) -> str:

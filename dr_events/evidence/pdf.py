@@ -217,7 +217,7 @@ def _by_site(sites: Sequence[Any]) -> Flowable:
 
 def _exceptions(told: _Told) -> Flowable:
     if not told.exceptions:
-        return Paragraph("None: every session complied, was left alone, or left by itself.", BODY)
+        return Paragraph(_no_exceptions(told), BODY)
     head = ["Session", "Site", "Outcome", "Reason", "Over the limit kWh"]
     rows = [
         [row.session, row.site, row.outcome.replace("_", " "),
@@ -228,6 +228,15 @@ def _exceptions(told: _Told) -> Flowable:
     if more:
         rows.append([f"and {more:,} more, in the other formats", "", "", "", ""])
     return _grid([head, *rows], [46, 46, 26, 40, 0])
+
+
+def _no_exceptions(told: _Told) -> str:
+    if not _any(told, "participations"):
+        return "None: no session has taken part."
+    if _any(told, Outcome.PENDING):
+        pending, all_of_them = told.text(Outcome.PENDING), told.text("participations")
+        return f"None so far: {pending} of {all_of_them} participations are still pending."
+    return "None: every session complied, was left alone, or left by itself."
 
 
 def _methods(told: _Told, terms: Terms) -> Flowable:

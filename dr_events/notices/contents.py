@@ -12,6 +12,7 @@ from django.conf import settings
 from django.urls import reverse
 from django.utils.dateparse import parse_datetime
 
+from chargers.electricity import plain_number
 from chargers.wording import time_text, words
 from dr_events import figures
 from dr_events.models import Event, Export
@@ -156,7 +157,7 @@ def _value(name: str, value: Any) -> str:
             return "yes"
         case {"kind": kind, "unit": unit, "value": amount}:
             shown = "%" if kind == "percent" else "A" if unit == "current" else "W"
-            return f"{amount:,g} {shown}, {words(kind)}"
+            return f"{plain_number(amount):,} {shown}, {words(kind)}"
         case dict():
             return ", ".join(f"{count:,} {words(state)}" for state, count in value.items() if count)
         case [{"type": _, "value": _}, *_]:

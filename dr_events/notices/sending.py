@@ -13,6 +13,7 @@ from uuid import UUID
 
 import orjson
 import structlog
+from asgiref.sync import async_to_sync, sync_to_async
 from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q
@@ -27,11 +28,14 @@ from dr_events.notices.retries import Outcome
 
 log = structlog.get_logger(__name__)
 
+# Longer than any attempt takes. A mail has some fifteen steps, of EMAIL_TIMEOUT each at the most.
 LEASE = timedelta(seconds=60)
+MAIL_LEASE = timedelta(minutes=3)
 # One turn: so many together, of which so many to one address, and one to an address that fails.
 BATCH = 40
 TO_ONE = 4
-MOST_MAILS_AT_ONCE = 4
+# All of them go out at once: one that waited for its turn would use up its lease.
+MAILS = 4
 # A task does not go on for ever; what is left is rung for again.
 TURNS = 5
 
@@ -77,9 +81,7 @@ def turn(*, now: datetime) -> int:
     settle_hopeless(now=now)
     claims = claim(now=now)
     if claims:
-        outcomes = asyncio.run(_attempt_all(claims))
-        for one, outcome in zip(claims, outcomes, strict=True):
-            record(one, outcome, jitter=random.random(), now=timezone.now())
+        async_to_sync(_attempt_all)(claims)
     return len(claims)
 
 
@@ -96,7 +98,9 @@ def settle_hopeless(*, now: datetime) -> None:
 def claim(*, now: datetime) -> list[Claim]:
     """Take what is due, oldest first. Addresses that failed are left alone until their time has
     come, and then asked with one."""
-    rows = sql.rows(_CLAIM, {"now": now, "lease": now + LEASE, "to_one": TO_ONE, "batch": BATCH})
+    leases = {"lease": now + LEASE, "mail_lease": now + MAIL_LEASE}
+    sizes = {"batch": BATCH, "to_one": TO_ONE, "mails": MAILS}
+    rows = sql.rows(_CLAIM, {"now": now, **leases, **sizes})
     taken = [row["delivery_id"] for row in rows]
     Attempt.objects.filter(delivery__in=taken, outcome="").update(outcome="lost", ended_at=now)
     attempts = Attempt.objects.bulk_create(
@@ -108,19 +112,23 @@ def claim(*, now: datetime) -> list[Claim]:
     ]
 
 
-async def _attempt_all(claims: Sequence[Claim]) -> list[Outcome]:
-    mails = asyncio.Semaphore(MOST_MAILS_AT_ONCE)
+async def _attempt_all(claims: Sequence[Claim]) -> None:
     async with post.open_session(reach()) as session:
-        return await asyncio.gather(*(_attempt(one, session, mails) for one in claims))
+        await asyncio.gather(*(_attempt_and_record(one, session) for one in claims))
 
 
-async def _attempt(one: Claim, session: post.Session, mails: asyncio.Semaphore) -> Outcome:
+async def _attempt_and_record(one: Claim, session: post.Session) -> None:
+    """On record as soon as it has ended: the others may take longer than its lease."""
+    outcome = await _attempt(one, session)
+    await sync_to_async(record)(one, outcome, jitter=random.random(), now=timezone.now())
+
+
+async def _attempt(one: Claim, session: post.Session) -> Outcome:
     if one.channel == Channel.EMAIL:
-        async with mails:
-            text = contents.text_of(one.subject, one.content)
-            return await asyncio.to_thread(
-                mail.send, one.address, one.subject, text, notice_id=one.notice_id
-            )
+        text = contents.text_of(one.subject, one.content)
+        return await asyncio.to_thread(
+            mail.send, one.address, one.subject, text, notice_id=one.notice_id
+        )
     body = orjson.dumps(one.content)
     message_id = f"msg_{one.notice_id.hex}"
     signed = signing.headers(message_id, body, secret=one.secret, now=timezone.now())
@@ -172,8 +180,12 @@ def _note_failure(one: Claim, outcome: Outcome, wait_s: float | None, now: datet
 
 
 _CLAIM = """
-    WITH chosen AS (
-        SELECT due.id, subscription.secret, subscription.failing_since
+    WITH found AS (
+        SELECT due.id, due.next_attempt_at, subscription.secret, subscription.failing_since,
+               row_number() OVER (PARTITION BY subscription.channel
+                                  ORDER BY due.next_attempt_at, due.id)
+                   <= CASE subscription.channel WHEN 'email' THEN %(mails)s ELSE %(batch)s END
+                   AS has_room
           FROM notices_subscription AS subscription
          CROSS JOIN LATERAL (
                SELECT id, next_attempt_at FROM notices_delivery
@@ -182,11 +194,13 @@ _CLAIM = """
                 ORDER BY next_attempt_at
                 LIMIT CASE WHEN subscription.failing_since IS NULL THEN %(to_one)s ELSE 1 END
                   FOR NO KEY UPDATE SKIP LOCKED) AS due
-         WHERE subscription.hold_until IS NULL OR subscription.hold_until <= %(now)s
-         ORDER BY due.next_attempt_at
-         LIMIT %(batch)s)
+         WHERE subscription.hold_until IS NULL OR subscription.hold_until <= %(now)s),
+    chosen AS (
+        SELECT * FROM found WHERE has_room ORDER BY next_attempt_at LIMIT %(batch)s)
     UPDATE notices_delivery AS delivery
-       SET attempts = attempts + 1, next_attempt_at = %(lease)s
+       SET attempts = attempts + 1,
+           next_attempt_at = CASE delivery.channel WHEN 'email' THEN %(mail_lease)s
+                                                   ELSE %(lease)s END
       FROM chosen, notices_notice AS notice
      WHERE delivery.id = chosen.id AND notice.id = delivery.notice_id
  RETURNING delivery.id AS delivery_id, delivery.attempts AS number, delivery.subscription_id,

@@ -64,6 +64,32 @@ def test_a_form_that_is_sent_unchanged_changes_nothing(operator: Client, event: 
     assert not AuditEntry.objects.filter(action="event.amended").exists()
 
 
+@pytest.mark.parametrize("ends_at", ["2026-10-25T00:30:00.5Z", "2026-10-25T01:30:00.5Z"])
+@pytest.mark.parametrize("shown", ["2026-10-25T02:30:00", "2026-10-25T02:30"])
+def test_an_event_that_ends_in_the_hour_that_comes_twice_can_be_amended(
+    operator: Client, settings: Any, ends_at: str, shown: str
+) -> None:
+    settings.TIME_ZONE = "Europe/Berlin"
+    make_session()
+    event = story.declare(ends_at=ends_at)
+    before = event.ends_at
+
+    amend(operator, event, name="Feeder F12 overload, again", ends_at=shown)
+
+    event.refresh_from_db()
+    assert (event.name, event.ends_at) == ("Feeder F12 overload, again", before)
+
+
+def test_a_time_in_the_hour_that_comes_twice_is_not_guessed_at(
+    operator: Client, settings: Any, event: Event
+) -> None:
+    settings.TIME_ZONE = "Europe/Berlin"
+
+    page = amend(operator, event, ends_at="2026-10-25T02:45")
+
+    assert "may be ambiguous" in str(page.context["form"].errors["ends_at"])
+
+
 def test_an_active_event_gets_another_limit(operator: Client, event: Event) -> None:
     done = amend(operator, event, limit_value="16", limit_unit="current")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from chargers import load
 from dr_events import curve
@@ -178,6 +180,17 @@ def test_the_worst_stand_first_with_the_reason_in_words(operator: Client) -> Non
     refuses = "Its chargestation refuses the limit. Tried 4 times. Not tried again by itself."
     assert said.index(refuses) < said.index("Its chargestation is offline. Next try in")
     assert said.index("offline") < said.index("The meter shows it.")
+
+
+def test_a_refusal_that_is_tried_again_says_when(operator: Client) -> None:
+    event = make_event()
+    make_participation(event, state="failed", reason="rejected_by_station", attempts=2,
+                       next_attempt_at=timezone.now() + timedelta(hours=1))  # fmt: skip
+
+    said = part_of_page(operator, event, "roster")
+
+    assert "Its chargestation refuses the limit. Tried 2 times. Next try in 3," in said
+    assert "Not tried again" not in said
 
 
 def test_the_table_is_narrowed_down_by_state_and_by_name(operator: Client) -> None:

@@ -105,6 +105,28 @@ def test_one_that_fails_says_why_and_does_not_keep_the_others(event, monkeypatch
     assert fine.state == "ready"
 
 
+def test_one_that_kills_its_worker_keeps_no_other_waiting_and_fails_in_the_end(event, monkeypatch):
+    def die(order, terms, target):
+        raise SystemExit
+
+    monkeypatch.setitem(reports.FORMATS, "pdf", reports.Format("application/pdf", "pdf", die))
+    deadly = exports.request(event, "pdf", actor=reports.Actor("user:a"), now=later(0))
+    fine = exports.request(event, "csv", actor=reports.Actor("user:a"), now=later(1))
+
+    for turn in range(exports.MOST_ATTEMPTS):
+        with pytest.raises(SystemExit):
+            exports.make_due(clock=lambda at=60 * turn: later(at))
+        deadly.refresh_from_db()
+        assert (deadly.state, deadly.attempts) == ("running", turn + 1)
+    exports.make_due(clock=lambda: later(240))
+
+    deadly.refresh_from_db()
+    fine.refresh_from_db()
+    assert (fine.state, fine.attempts) == ("ready", 1)
+    assert (deadly.state, deadly.finished_at) == ("failed", later(240))
+    assert deadly.trouble.startswith("It was begun 3 times")
+
+
 def test_files_are_forgotten_after_their_time_and_the_export_stays_on_record(api, event):
     export = exports.request(event, "csv", actor=reports.Actor("user:a"), now=later(0))
     exports.make_due(clock=lambda: later(60))

@@ -211,6 +211,27 @@ def test_what_piles_up_for_one_address_keeps_no_other_waiting(
         assert state(delivery) == ("delivered", 1)
 
 
+def test_an_attempt_that_has_ended_is_on_record_while_another_is_still_under_way(
+    hook: Subscription, receiver: Receiver, anna: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dr_events.notices.post.TIMEOUT_S", 2)
+    recorded = sending.record
+
+    def record(*args: Any, **kwargs: Any) -> None:
+        recorded(*args, **kwargs)
+        slow.released.set()
+
+    monkeypatch.setattr(sending, "record", record)
+    with listening() as slow:
+        slow.released.clear()
+        late = tell(make_subscription(anna, address=slow.url))
+        early = tell(hook)
+
+        turn()
+
+    assert (outcomes(early), outcomes(late)) == (["delivered"], ["delivered"])
+
+
 def test_an_address_that_fails_is_asked_again_with_one(
     hook: Subscription, receiver: Receiver, clock: time_machine.Traveller
 ) -> None:
@@ -332,12 +353,31 @@ def test_an_e_mail_that_comes_twice_can_be_told_to_be_the_same(
 ) -> None:
     tell(mailed)
     [lost] = sending.claim(now=timezone.now())
-    clock.shift(sending.LEASE)
+    clock.shift(sending.MAIL_LEASE)
     turn()
 
     [message] = mailbox.outbox
     assert message.extra_headers["Message-ID"] == f"<{lost.notice_id}@localhost>"
     assert message.extra_headers["Auto-Submitted"] == "auto-generated"
+
+
+def test_no_e_mail_is_claimed_before_it_can_be_sent_nor_again_while_it_is_being_sent(
+    anna: User, hook: Subscription, clock: time_machine.Traveller
+) -> None:
+    hooked = [tell(hook), tell(hook)]
+    for number in range(2 * sending.MAILS + 1):
+        tell(make_subscription(anna, channel="email", address=f"{number}@example.com", secret=""))
+
+    first = sending.claim(now=timezone.now())
+    clock.shift(sending.MAIL_LEASE - timedelta(seconds=1))
+    second = sending.claim(now=timezone.now())
+
+    assert {one.pk for one in hooked} < {one.delivery_id for one in first}
+    mails = [
+        {one.delivery_id for one in claims if one.channel == "email"} for claims in (first, second)
+    ]
+    assert [len(ids) for ids in mails] == [sending.MAILS, sending.MAILS]
+    assert mails[0].isdisjoint(mails[1])
 
 
 def test_no_name_of_an_event_adds_a_header(mailed: Subscription) -> None:

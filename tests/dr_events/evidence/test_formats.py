@@ -13,7 +13,7 @@ from dr_events import exports, reports
 from dr_events.evidence import sheets
 from tests.dr_events.evidence.told import AUDITOR, told_event
 from tests.dr_events.story import declare
-from tests.fleet import later
+from tests.fleet import later, make_session
 
 pytestmark = pytest.mark.django_db
 
@@ -142,6 +142,20 @@ def test_pdf_tells_the_order_the_outcome_the_method_and_the_seal_on_two_pages(ev
     assert "Meter before / meter after" in second
     assert "not settlement grade" in second
     assert "public key" in second
+
+
+def test_pdf_claims_nothing_of_sessions_that_are_pending_or_not_there():
+    empty = declare(targets=[{"type": "feeder", "value": "F99"}])
+    make_session()
+    running = declare()
+
+    for event, said in (
+        (empty, "None: no session has taken part."),
+        (running, "None so far: 1 of 1 participations are still pending."),
+    ):
+        second = text_of(event)[1]
+        assert said in second
+        assert "every session complied" not in second
 
 
 @pytest.mark.parametrize("format_", ["json", "csv", "xlsx", "pdf", "parquet", "package"])
