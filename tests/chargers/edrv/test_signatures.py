@@ -86,6 +86,9 @@ def test_the_older_form_signs_the_payload_as_it_came():
         (header(signed=b"other"), "mismatch"),
         ("sha256=" + "0" * 64, "mismatch"),
         (f"t={int(NOW_S)},v1=äöü", "mismatch"),
+        (f"{header()}{',v1=0' * 5}", "malformed"),
+        (f"{header()},v2={'0' * 1000}", "malformed"),
+        (f"sha256={'0' * 1000}", "malformed"),
     ],
 )
 def test_anything_else_is_refused_with_its_reason(given, reason):
@@ -109,3 +112,29 @@ def test_the_time_taken_tells_nothing_of_what_matched(monkeypatch, secret):
         check(header(secret))
 
     assert len(compared) == 2
+
+
+@pytest.fixture
+def hashed(monkeypatch):
+    """The contents that were hashed, in turn."""
+    contents = []
+    new = hmac.new
+    monkeypatch.setattr(
+        hmac, "new", lambda key, content, kind: contents.append(content) or new(key, content, kind)
+    )
+    return contents
+
+
+def test_a_body_is_hashed_once_for_each_secret_however_many_signatures_are_given(hashed):
+    with pytest.raises(BadSignature, match="mismatch"):
+        check(f"t={int(NOW_S)}{',v1=0' * 5}")
+
+    assert hashed == [BODY] * 2
+
+
+@pytest.mark.parametrize("signatures", [6, 10_000])
+def test_a_header_without_end_is_refused_before_anything_is_hashed(hashed, signatures):
+    with pytest.raises(BadSignature, match="malformed"):
+        check(f"t={int(NOW_S)}{',v1=0' * signatures}")
+
+    assert hashed == []
