@@ -75,8 +75,11 @@ class ShortWay:
         body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
         try:
             row = webhooks.read(environ.get("HTTP_EDRV_SIGNATURE", ""), body)
-        except (BadSignature, Unreadable):
-            return self._application({**environ, "wsgi.input": io.BytesIO(body)}, start_response)
+        except (BadSignature, Unreadable) as refusal:
+            return self._application(
+                {**environ, "wsgi.input": io.BytesIO(body), webhooks.REFUSAL: refusal},
+                start_response,
+            )
         return _store(row, start_response)
 
 

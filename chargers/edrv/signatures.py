@@ -10,10 +10,18 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Iterator, Sequence
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 
 SECONDS_END_AT = 100_000_000_000  # as seconds this is the year 5138, as milliseconds 1973
+# Anybody may send a header, so what it costs to refuse one has an end. A change of secrets needs
+# two signatures.
+MOST_SIGNATURES = 5
+LONGEST_HEADER = 1_000
+
+_NOT_ASCII = re.compile("([^\x00-\x7f]+)")
 
 
 class SignedContent(StrEnum):
@@ -47,15 +55,18 @@ def verify(
         raise BadSignature("no_secret")
     if not header:
         raise BadSignature("missing")
+    if len(header) > LONGEST_HEADER:
+        raise BadSignature("malformed")
+    contents: Iterable[bytes]
     if header.startswith("sha256="):
-        given, contents = [header.removeprefix("sha256=")], list(_escaped_forms(body))
+        given, contents = [header.removeprefix("sha256=")], _escaped_forms(body)
     else:
         timestamp, given = _parse(header)
         if abs(now_s - _seconds(timestamp)) > max_age_s:
             raise BadSignature("old")
         signed = body if signed_content is SignedContent.BODY else f"{timestamp}.".encode() + body
         contents = [signed]
-    if not _any_matches(secrets, contents, given):
+    if not any(_any_matches(secrets, content, given) for content in contents):
         raise BadSignature("mismatch")
 
 
@@ -68,7 +79,9 @@ def _parse(header: str) -> tuple[str, list[str]]:
     parts = [part.strip().partition("=") for part in header.split(",")]
     timestamps = [value for key, _, value in parts if key == "t"]
     given = [value for key, _, value in parts if key == "v1"]
-    if len(timestamps) != 1 or not given or not _is_number(timestamps[0]):
+    if len(timestamps) != 1 or not _is_number(timestamps[0]):
+        raise BadSignature("malformed")
+    if not 1 <= len(given) <= MOST_SIGNATURES:
         raise BadSignature("malformed")
     return timestamps[0], given
 
@@ -82,12 +95,12 @@ def _seconds(timestamp: str) -> float:
     return number if number < SECONDS_END_AT else number / 1000
 
 
-def _any_matches(secrets: Sequence[str], contents: Sequence[bytes], given: list[str]) -> bool:
-    """Compares everything, whatever matched before: the time taken tells nothing."""
+def _any_matches(secrets: Sequence[str], content: bytes, given: list[str]) -> bool:
+    """Compares everything, whatever matched before: the time taken tells nothing of the secrets."""
+    expected = [sign(secret, content).encode() for secret in secrets]
     matches = [
-        hmac.compare_digest(sign(secret, content).encode(), signature.lower().encode())
-        for secret in secrets
-        for content in contents
+        hmac.compare_digest(one, signature.lower().encode())
+        for one in expected
         for signature in given
     ]
     return any(matches)
@@ -95,18 +108,17 @@ def _any_matches(secrets: Sequence[str], contents: Sequence[bytes], given: list[
 
 def _escaped_forms(body: bytes) -> Iterator[bytes]:
     """The payload as it came, and with its non-ASCII characters as \\uXXXX: eDRV's page asks for
-    lowercase digits and shows uppercase ones."""
+    lowercase digits and shows uppercase ones. Whoever has no secret can ask for this as well, so
+    nothing is done in Python for each character: json escapes them, as UTF-16 units."""
     yield body
     try:
         text = body.decode()
     except UnicodeDecodeError:
         return
-    if not text.isascii():
-        yield _escape(text, "\\u{:04x}")
-        yield _escape(text, "\\u{:04X}")
-
-
-def _escape(text: str, form: str) -> bytes:
-    units = text.encode("utf-16-be", "surrogatepass")
-    codes = (int.from_bytes(units[i : i + 2], "big") for i in range(0, len(units), 2))
-    return "".join(chr(code) if code < 128 else form.format(code) for code in codes).encode()
+    if text.isascii():
+        return
+    pieces = _NOT_ASCII.split(text)
+    lowercase = json.dumps(pieces[1::2])
+    for escaped in (lowercase, lowercase.upper().replace("\\U", "\\u")):
+        pieces[1::2] = escaped.removeprefix('["').removesuffix('"]').split('", "')
+        yield "".join(pieces).encode()

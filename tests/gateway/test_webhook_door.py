@@ -155,6 +155,20 @@ def test_django_says_what_is_wrong_with_all_others(body, environ, status, code):
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("body", "environ", "status"),
+    [(BODY, {"HTTP_EDRV_SIGNATURE": "sha256=0"}, 401), (b"no JSON", {}, 400)],
+)
+def test_what_the_door_refuses_is_not_checked_again_behind_it(monkeypatch, body, environ, status):
+    checked = []
+    verify = webhooks.verify
+    monkeypatch.setattr(webhooks, "verify", lambda **what: checked.append(what) or verify(**what))
+
+    assert post(body, **environ)[0] == status
+    assert len(checked) == 1
+
+
+@pytest.mark.django_db(transaction=True)
 def test_what_could_not_be_stored_is_to_be_sent_again(monkeypatch):
     monkeypatch.setattr(webhooks, "_STORE", "INSERT INTO nowhere SELECT %s, %s, %s, %s, %s")
 

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import hmac
+import sys
 
 import pytest
 
@@ -86,6 +87,9 @@ def test_the_older_form_signs_the_payload_as_it_came():
         (header(signed=b"other"), "mismatch"),
         ("sha256=" + "0" * 64, "mismatch"),
         (f"t={int(NOW_S)},v1=äöü", "mismatch"),
+        (f"{header()}{',v1=0' * 5}", "malformed"),
+        (f"{header()},v2={'0' * 1000}", "malformed"),
+        (f"sha256={'0' * 1000}", "malformed"),
     ],
 )
 def test_anything_else_is_refused_with_its_reason(given, reason):
@@ -109,3 +113,71 @@ def test_the_time_taken_tells_nothing_of_what_matched(monkeypatch, secret):
         check(header(secret))
 
     assert len(compared) == 2
+
+
+@pytest.fixture
+def hashed(monkeypatch):
+    """The contents that were hashed, in turn."""
+    contents = []
+    new = hmac.new
+    monkeypatch.setattr(
+        hmac, "new", lambda key, content, kind: contents.append(content) or new(key, content, kind)
+    )
+    return contents
+
+
+def test_a_body_is_hashed_once_for_each_secret_however_many_signatures_are_given(hashed):
+    with pytest.raises(BadSignature, match="mismatch"):
+        check(f"t={int(NOW_S)}{',v1=0' * 5}")
+
+    assert hashed == [BODY] * 2
+
+
+@pytest.mark.parametrize("signatures", [6, 10_000])
+def test_a_header_without_end_is_refused_before_anything_is_hashed(hashed, signatures):
+    with pytest.raises(BadSignature, match="malformed"):
+        check(f"t={int(NOW_S)}{',v1=0' * signatures}")
+
+    assert hashed == []
+
+
+def test_the_payload_as_it_came_is_tried_first_and_then_no_other_form(hashed):
+    check(f"sha256={sign('old', BODY)}")
+
+    assert hashed == [BODY] * 3  # once by us
+
+
+@pytest.fixture
+def lines_run():
+    """How many lines of Python a call runs through."""
+
+    def count(call):
+        lines = []
+        trace = sys.gettrace()
+        sys.settrace(lambda *_: lambda _, event, __: lines.append(event))
+        try:
+            call()
+        finally:
+            sys.settrace(trace)
+        return len(lines)
+
+    return count
+
+
+@pytest.mark.parametrize("characters", ["é", "éa", "🚗a", "€🚗\n"])
+def test_a_longer_payload_takes_no_more_steps_of_python(lines_run, characters):
+    def refuse(times):
+        with pytest.raises(BadSignature, match="mismatch"):
+            check("sha256=0", body=(characters * times).encode())
+
+    refuse(1)  # what is done once is done
+    assert lines_run(lambda: refuse(1_000)) == lines_run(lambda: refuse(10))
+
+
+@pytest.mark.parametrize("text", ['"\\u00e9\\é"', "\x00é\x7f\x80\uffff", '", "é', "€é🚗🚗a"])
+def test_nothing_but_characters_beyond_ascii_is_escaped(text):
+    raw = text.encode("utf-16-be")
+    units = [int.from_bytes(raw[i : i + 2], "big") for i in range(0, len(raw), 2)]
+    escaped = "".join(chr(unit) if unit < 128 else f"\\u{unit:04X}" for unit in units)
+
+    check(f"sha256={sign('new', escaped.encode())}", body=text.encode())
