@@ -8,14 +8,15 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from chargers.electricity import Unit, plain_number
-from chargers.wording import watts_text
-from dr_events import declarations, facts, opt_outs, planner, pools, scope
+from chargers import circuits, sql
+from chargers.electricity import BelowMinimum, Unit, plain_number
+from chargers.wording import number_of, watts_text
+from dr_events import declarations, facts, opt_outs, planner, pools, rulings, scope
 from dr_events.amounts import Amount, Kind
 from dr_events.declarations import Declaration
 from dr_events.facts import Facts
 from dr_events.models import Event
-from dr_events.orders import Order, Part
+from dr_events.orders import Each, Order, Part, Percent
 from dr_events.planner import Plan
 
 MOST_SESSIONS_SHOWN = 1000
@@ -24,13 +25,14 @@ MOST_SESSIONS_SHOWN = 1000
 @dataclass(frozen=True, slots=True)
 class Line:
     """One session of a preview. `unable` says what its station cannot do: the limit is sent in
-    another way there, and works."""
+    another way there, and works. It `is_bent` where the limit that was asked of it became 0."""
 
     facts: Facts
     plan: Plan
     limited_now_by: str
     cannot: str
     unable: tuple[str, ...] = ()
+    is_bent: bool = False
 
     @property
     def is_limited(self) -> bool:
@@ -39,6 +41,10 @@ class Line:
     @property
     def below_floor(self) -> bool:
         """It is paused, since it cannot have the 6 A that AC needs."""
+        return self.is_bent or self.waits_for_turn
+
+    @property
+    def waits_for_turn(self) -> bool:
         return self.plan.waits == "turn"
 
     @property
@@ -204,7 +210,9 @@ def of_event(
         if id_ in known
     ]
     caps = _caps(planned, lines, order)
-    return Preview(lines, [*warnings_for(targets), *_unreachable(caps, amount, reference_w)], caps)
+    warnings = [*warnings_for(targets), *_unreachable(caps, amount, reference_w)]
+    bent = sum(line.is_bent for line in lines)
+    return Preview(lines, [*warnings, *_floor_warnings(bent)], caps)
 
 
 def _caps(planned: planner.Planned, lines: Sequence[Line], order: Order) -> list[CapLine]:
@@ -265,7 +273,21 @@ def _line(found: Facts, plan: Plan, order: Order, excused: str) -> Line:
         cannot = "station_offline"
     if not cannot and order.ask is not None and plan.binding != order.event_id:
         cannot = "outranked" if plan.binding else "site_capacity"
-    return Line(found, plan, found.wanted_cause, cannot, _unable(found))
+    is_bent = plan.binding == order.event_id and plan.cap is None and _is_bent(plan, order)
+    return Line(found, plan, found.wanted_cause, cannot, _unable(found), is_bent)
+
+
+def _is_bent(plan: Plan, order: Order) -> bool:
+    """Whether a limit of its own that is none of 0 became one."""
+    if plan.limit is None or not plan.limit.is_pause:
+        return False
+    match order.ask:
+        case Each(limit):
+            return not limit.is_pause
+        case Percent(percent):
+            return percent > 0
+        case _:
+            return False
 
 
 def _unable(found: Facts) -> tuple[str, ...]:
@@ -306,14 +328,42 @@ def relief_warnings(amount: Amount | None, reference_w: float | None) -> list[di
     return [{"code": "relief_unreachable", "detail": detail}]
 
 
-def warnings_of(event: Event) -> list[dict[str, str]]:
+def _floor_warnings(paused: int) -> list[dict[str, str]]:
+    """A limit that AC cannot be held to stops the car: said, since it is not what was ordered."""
+    if not paused:
+        return []
+    whom = number_of(paused, "session pauses", "sessions pause")
+    detail = f"{whom}: less is left than the 6 A that AC charging needs."
+    return [{"code": "below_minimum", "detail": detail}]
+
+
+def warnings_of(event: Event, *, now: datetime) -> list[dict[str, str]]:
     """What about a standing event may not be as it was meant."""
     targets = list(event.targets.values_list("type", "value"))
     reference_w = event.reference_w
     if reference_w is None and event.kind is Kind.RELIEF:
         # Not started, or not planned yet: what it would be counted from now.
         reference_w = scope.metered_w(scope.sessions_of(targets))
-    return [*warnings_for(targets), *relief_warnings(event.amount, reference_w)]
+    return [
+        *warnings_for(targets),
+        *relief_warnings(event.amount, reference_w),
+        *_floor_warnings(_bent_by(event, targets, now)),
+    ]
+
+
+def _bent_by(event: Event, targets: Sequence[tuple[str, str]], now: datetime) -> int:
+    """How many sessions it pauses, or would, though it asks for more than 0 of each. Who has to
+    wait for a turn under a cap is known by planning only."""
+    order = facts.order_of(event, now=max(now, event.starts_at))
+    if not isinstance(order.ask, (Each, Percent)) or order.below_minimum is BelowMinimum.MINIMUM:
+        return 0
+    parameters = {"event": event.id, "sessions": scope.sessions_of(targets)}
+    return sum(
+        rulings.is_bent(order, Part(event.id, before_w), circuit)
+        for row in sql.rows(_CIRCUITS, parameters)
+        for circuit in [circuits.of_row(row)]
+        for before_w in row["before_w"]
+    )
 
 
 def warnings_for(targets: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
@@ -331,3 +381,20 @@ def warnings_for(targets: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
             {"code": "scope_empty", "detail": "No car is charging in this scope right now."}
         )
     return warnings
+
+
+# Who takes its limit from the event, or will: by the few kinds of circuits there are.
+_CIRCUITS = f"""
+    SELECT {circuits.COLUMNS},
+           array_agg(CASE WHEN participation.id IS NULL THEN session.power_w
+                          ELSE participation.before_w END) AS before_w
+      FROM chargers_session AS session
+      {circuits.JOINS}
+      LEFT JOIN dr_events_participation AS participation
+        ON participation.session_id = session.id AND participation.event_id = %(event)s
+     WHERE session.id = ANY(%(sessions)s) AND {circuits.EXEMPT_REASON} = ''
+       AND COALESCE(participation.state, '') <> 'exempt'
+       AND COALESCE(participation.reason, '') <> 'outranked'
+     GROUP BY connector.power_type, connector.phases, connector.max_current_a,
+           connector.max_power_w, COALESCE(connector.voltage_v, site.voltage_v)
+"""

@@ -87,6 +87,12 @@ def _ruling(order: Order, part: Part, circuit: Circuit) -> Ruling:
     return Ruling(order.event_id, limit, circuit.watts(limit))
 
 
+def is_bent(order: Order, part: Part, circuit: Circuit) -> bool:
+    """Whether it pauses a session of which an order, not of a cap, asks for more than 0."""
+    wished = _wished(order, part, circuit)
+    return not wished.is_pause and circuit.signalled(wished, order.below_minimum).is_pause
+
+
 def _wished(order: Order, part: Part, circuit: Circuit) -> Limit:
     match order.ask:
         case Each(limit):

@@ -57,7 +57,7 @@ def standing_of(event: Event, *, now: datetime) -> dict[str, Any]:
         "scope": scope_text(targets),
         "manner": manner_of(event),
         "opt_outs": opt_outs_of(event),
-        "warnings": _warnings(event),
+        "warnings": _warnings(event, now),
         "trail": trail_of(event),
         **figures_of(event, now=now),
     }
@@ -213,8 +213,10 @@ def _reason_row(event: Event, row: dict[str, Any]) -> dict[str, Any]:
     return {**row, "words": words(row["reason"]), "url": address}
 
 
-def _warnings(event: Event) -> list[str]:
-    return [] if event.is_over else [found["detail"] for found in preview.warnings_of(event)]
+def _warnings(event: Event, now: datetime) -> list[str]:
+    if event.is_over:
+        return []
+    return [found["detail"] for found in preview.warnings_of(event, now=now)]
 
 
 def trail_of(event: Event) -> list[dict[str, Any]]:

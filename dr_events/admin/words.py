@@ -222,9 +222,10 @@ def _bent_texts(held: Sequence[Line], amount: Amount) -> list[str]:
 
 
 def _paused_texts(seen: Preview) -> list[str]:
-    if not seen.below_floor:
+    waiting = sum(line.waits_for_turn for line in seen.lines)
+    if not waiting:
         return []
-    sessions = number_of(seen.below_floor, "session pauses", "sessions pause")
+    sessions = number_of(waiting, "session pauses", "sessions pause")
     return [f"There are not 6 A for everyone: {sessions}, taking turns with the others."]
 
 

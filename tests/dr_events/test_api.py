@@ -100,6 +100,21 @@ def test_a_scope_that_matches_nothing_is_accepted_and_flagged(api):
     }
 
 
+def test_a_limit_that_pauses_cars_is_accepted_and_flagged_with_how_many(api):
+    make_session()
+    made = api.post("events/", declaration())
+    lower = {"kind": "per_session", "unit": "power", "value": 3000}
+
+    amended = api.patch(f"events/{made.json()['id']}/", {"limit": lower})
+
+    assert made.json()["warnings"] == []
+    [warning] = amended.json()["warnings"]
+    assert (warning["code"], warning["detail"]) == (
+        "below_minimum",
+        "1 session pauses: less is left than the 6 A that AC charging needs.",
+    )
+
+
 def test_every_wrong_field_is_named_by_its_path(api):
     body = declaration(
         limit={"kind": "per_session", "unit": "power", "value": -1},

@@ -45,6 +45,12 @@ def car(site=None, *, online=True, is_simulator=False, exempt=False, **fields):
     return make_session(make_connector(station), **fields)
 
 
+def street():
+    """Two cars on three phases, and between them one on a single phase."""
+    single = make_connector(make_station(), power_type="ac_1_phase")
+    return [car(), make_session(single, power_w=7_000.0), car()]
+
+
 def line_of(seen, session):
     [found] = [line for line in seen["sessions"] if line["session"] == session.external_id]
     return found
@@ -86,7 +92,8 @@ def test_every_kind_is_foreseen_for_each_session_and_in_sum(ordered, wanted, rel
     assert (seen["metered_w"], seen["expected_relief_w"]) == (16_000, sum(relief_w))
     assert seen["expected_w"] == 16_000 - sum(relief_w)
     assert (seen["sessions_in_scope"], seen["sessions_to_limit"]) == (2, 2)
-    assert (seen["reachable"], seen["cannot"], seen["warnings"]) == (True, {}, [])
+    assert seen["sessions_below_floor"] == (wanted.count(PAUSE) if ordered["value"] else 0)
+    assert (seen["reachable"], seen["cannot"]) == (True, {})
 
 
 def test_nothing_is_changed():
@@ -144,6 +151,40 @@ def test_below_the_floor_are_those_for_whom_there_are_not_6_a():
 
     assert seen["sessions_below_floor"] == 1
     assert [line["wanted"] for line in seen["sessions"] if line["below_floor"]] == [PAUSE]
+
+
+@pytest.mark.parametrize(
+    ("ordered", "below_minimum", "paused"),
+    [
+        (limit(3000), "pause", [True, False, True]),
+        (limit(3000), "minimum", [False, False, False]),
+        (limit(5, unit="current"), "pause", [True, True, True]),
+        (limit(0), "pause", [False, False, False]),
+        (limit(30, "percent"), "pause", [True, False, True]),
+    ],
+)
+def test_who_is_paused_though_more_than_0_is_ordered_is_counted_and_warned_of(
+    ordered, below_minimum, paused
+):
+    cars = street()
+
+    seen = see(ordered, below_minimum=below_minimum)
+
+    assert [line_of(seen, session)["below_floor"] for session in cars] == paused
+    assert seen["sessions_below_floor"] == sum(paused)
+    assert ("below_minimum" in codes_of(seen)) is any(paused)
+
+
+def test_a_standing_event_warns_of_those_that_it_pauses():
+    street()
+    car(exempt=True)
+    event = declare(limit=limit(3000))
+
+    [warning] = preview.warnings_of(event, now=NOW)
+
+    assert warning["code"] == "below_minimum"
+    assert warning["detail"].startswith("2 sessions pause")
+    assert see(limit(3000), priority=0)["warnings"] == [warning]
 
 
 def test_an_offline_station_is_listed_and_nothing_is_expected_of_it():
@@ -404,5 +445,5 @@ def test_the_warnings_of_a_preview_are_those_of_the_event():
     seen = see(limit(15_000, "relief"))
     event = declare(limit=limit(15_000, "relief"))
 
-    assert preview.warnings_of(event) == seen["warnings"]
+    assert preview.warnings_of(event, now=NOW) == seen["warnings"]
     assert part(event, Participation.objects.get().session).binding
