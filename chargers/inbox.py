@@ -22,6 +22,7 @@ from django.utils import timezone
 from chargers import counters, fleet, sessions, settlement, sql
 from chargers.edrv import payloads
 from chargers.edrv.payloads import Action, Delivery
+from chargers.fleet import Online
 from chargers.models import Heartbeat, Session, WebhookDelivery
 from chargers.sessions import Said
 from chargers.settlement import Answer
@@ -144,12 +145,15 @@ def _apply(stored: Sequence[Stored], now: datetime) -> list[Fate]:
         kinds[kind_of(one.delivery)].append(one)
     unreadable_said, said = _read_each(kinds[Kind.SESSION], _read_session)
     unreadable_actions, actions = _read_each(kinds[Kind.ACTION], _read_action)
+    unreadable_changes, changes = _read_each(kinds[Kind.STATION], _read_online)
     attempts = _attempts_by_action([action.id for _, action in actions])
-    _lock_sessions(said, [attempts[a.id] for _, a in actions if a.is_final and a.id in attempts])
+    answered = [attempts[a.id] for _, a in actions if a.is_final and a.id in attempts]
+    _lock_sessions(said, answered, changes)
     return [
         *unreadable_said,
         *unreadable_actions,
-        *_apply_stations(kinds[Kind.STATION], now),
+        *unreadable_changes,
+        *_apply_stations(changes, now),
         *_apply_connectors(kinds[Kind.CONNECTOR]),
         *_apply_sessions(said, now),
         *_apply_actions(actions, attempts, now),
@@ -157,14 +161,19 @@ def _apply(stored: Sequence[Stored], now: datetime) -> list[Fate]:
     ]
 
 
-def _lock_sessions(said: Sequence[tuple[Stored, Said]], answered: Sequence[dict[str, int]]) -> None:
-    """All of them at once: a second lock later on would be out of order. That is why an action
-    which becomes known only now has to wait for the next time. That one was requested changes
-    nothing."""
+def _lock_sessions(
+    said: Sequence[tuple[Stored, Said]],
+    answered: Sequence[dict[str, int]],
+    changes: Sequence[tuple[Stored, Online]],
+) -> None:
+    """All of them at once, those at stations that come or go included: a second lock later on
+    would be out of order. That is why an action which becomes known only now has to wait for the
+    next time. That one was requested changes nothing."""
     named = [words.session.id for _, words in said]
     numbered = [attempt["session_id"] for attempt in answered]
-    if named or numbered:
-        sql.run(_LOCK_SESSIONS, [named, numbered])
+    stations = [change.chargestation_id for _, change in changes]
+    if named or numbered or stations:
+        sql.run(_LOCK_SESSIONS, [named, numbered, stations])
 
 
 class Kind(StrEnum):
@@ -239,27 +248,26 @@ def _read_session(one: Stored) -> Said:
     return Said(session, one.said_at)
 
 
-def _apply_stations(stored: Sequence[Stored], now: datetime) -> list[Fate]:
-    fates, changes = _read_each(stored, _read_online)
+def _apply_stations(changes: Sequence[tuple[Stored, Online]], now: datetime) -> list[Fate]:
     if not changes:
-        return fates
+        return []
     known = set(sql.texts(_KNOWN_STATIONS, [[change.chargestation_id for _, change in changes]]))
     fleet.apply_online(
         [change for _, change in changes if change.chargestation_id in known], now=now
     )
-    return fates + [
+    return [
         _applied_or_waiting(one.id, change.chargestation_id in known, change.chargestation_id)
         for one, change in changes
     ]
 
 
-def _read_online(one: Stored) -> fleet.Online:
+def _read_online(one: Stored) -> Online:
     data = one.delivery.data
     nested = data.get("chargestation") if isinstance(data, Mapping) else None
     station_id = payloads.reference(nested) or payloads.reference(data)
     if station_id is None:
         raise payloads.Unreadable("no chargestation")
-    return fleet.Online(station_id, one.delivery.type.endswith(".online"), one.said_at)
+    return Online(station_id, one.delivery.type.endswith(".online"), one.said_at)
 
 
 def _apply_connectors(stored: Sequence[Stored]) -> list[Fate]:
@@ -355,7 +363,10 @@ _PENDING = """
 
 _LOCK_SESSIONS = """
     SELECT id FROM chargers_session
-     WHERE external_id = ANY(%s) OR id = ANY(%s) ORDER BY id FOR NO KEY UPDATE
+     WHERE external_id = ANY(%s) OR id = ANY(%s)
+        OR (ended_at IS NULL AND chargestation_id = ANY(ARRAY(
+            SELECT id FROM chargers_chargestation WHERE external_id = ANY(%s))))
+     ORDER BY id FOR NO KEY UPDATE
 """
 
 _ATTEMPTS = """

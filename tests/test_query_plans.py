@@ -113,7 +113,7 @@ STATEMENTS: dict[str, tuple[str, Any]] = {
     "does a limit remain": (settlement._RECONSIDER_LIMITED, {"sessions": SOME}),
     "pending webhooks": (inbox._PENDING, [100]),
     "attempts by action": (inbox._ATTEMPTS, [ACTIONS]),
-    "sessions of a batch": (inbox._LOCK_SESSIONS, [NAMES, SOME]),
+    "sessions of a batch": (inbox._LOCK_SESSIONS, [NAMES, SOME, NAMES]),
     "waiting webhooks": (inbox._RETRY_WAITING, [100]),
     "waited too long": (inbox._GIVE_UP_WAITING, {"now": NOW, "before": NOW}),
     "woken by an answer": (dispatch._WAKE_WAITING, [ACTIONS]),
