@@ -386,16 +386,22 @@ _SETTLE = """
      WHERE delivery.id = fate.id
 """
 
-# By index for each that waits, whatever the tables have grown to.
+# By index for each that waits, whatever the tables have grown to. Each looks only where it would
+# be applied, by its type as `kind_of` reads it: what is known elsewhere would have it turn for ever.
 _RETRY_WAITING = """
     UPDATE chargers_webhookdelivery AS delivery SET state = 'pending'
       FROM (SELECT id, waiting_for AS key FROM chargers_webhookdelivery
              WHERE state = 'waiting' ORDER BY id DESC LIMIT %s) AS waiting
-     WHERE delivery.id = waiting.id AND delivery.state = 'waiting' AND (
-           (SELECT id FROM chargers_attempt WHERE action_id = key LIMIT 1) IS NOT NULL
-        OR (SELECT id FROM chargers_chargestation WHERE external_id = key) IS NOT NULL
-        OR (SELECT id FROM chargers_connector WHERE external_id = key) IS NOT NULL
-        OR (SELECT id FROM chargers_session WHERE external_id = key) IS NOT NULL)
+     WHERE delivery.id = waiting.id AND delivery.state = 'waiting'
+       AND CASE
+           WHEN delivery.type ~ '^session[.].*(set|clear)_power_limit' THEN
+              (SELECT id FROM chargers_attempt WHERE action_id = key LIMIT 1) IS NOT NULL
+           WHEN delivery.type LIKE 'chargestation.%%' THEN
+              (SELECT id FROM chargers_chargestation WHERE external_id = key) IS NOT NULL
+           ELSE
+              (SELECT id FROM chargers_chargestation WHERE external_id = key) IS NOT NULL
+           OR (SELECT id FROM chargers_connector WHERE external_id = key) IS NOT NULL
+           OR (SELECT id FROM chargers_session WHERE external_id = key) IS NOT NULL END
 """
 
 _GIVE_UP_WAITING = """

@@ -199,6 +199,22 @@ def test_an_action_that_nobody_knows_yet_waits_for_the_answer_that_names_it():
     assert Command.objects.get().state == "accepted"
 
 
+@pytest.mark.parametrize("known", [make_session, make_station, make_connector])
+def test_an_action_is_looked_for_only_among_actions(known):
+    deliver("session.set_power_limit.completed", action_data("completed", known().external_id))
+    apply()
+
+    assert inbox.retry_waiting(now=NOW) == 0
+
+
+@pytest.mark.parametrize("known", [make_session, make_connector])
+def test_a_station_is_looked_for_only_among_stations(known):
+    deliver("chargestation.online", {"_id": known().external_id})
+    apply()
+
+    assert inbox.retry_waiting(now=NOW) == 0
+
+
 def test_requested_after_completed_changes_nothing():
     sent_command(make_session())
     deliver("session.set_power_limit.completed", action_data("completed"))
