@@ -21,7 +21,7 @@ from django.utils import timezone
 
 from chargers import counters, fleet, sessions, settlement, sql
 from chargers.edrv import payloads
-from chargers.edrv.payloads import Action, Delivery
+from chargers.edrv.payloads import Action, ActionStatus, Delivery
 from chargers.fleet import Online
 from chargers.models import Heartbeat, Session, WebhookDelivery
 from chargers.sessions import Said
@@ -219,9 +219,13 @@ def _read_action(one: Stored) -> Action:
     return payloads.read_action(one.delivery.data, webhook_type=one.delivery.type)
 
 
+WEIGHTS = {ActionStatus.REQUESTED: 0, ActionStatus.FAILED: 1, ActionStatus.COMPLETED: 2}
+
+
 def _last_words(actions: Sequence[tuple[Stored, Action]]) -> list[Action]:
-    """One word an action: that it was requested never counts against its completion."""
-    ordered = sorted(actions, key=lambda pair: pair[1].is_final)
+    """One word an action, the same however they are batched: that it was completed counts most,
+    as in `settlement`, and that it was requested least."""
+    ordered = sorted(actions, key=lambda pair: WEIGHTS[pair[1].status])
     return list({action.id: action for _, action in ordered}.values())
 
 

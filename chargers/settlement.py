@@ -1,7 +1,9 @@
 """What answers do to commands and sessions: the one place where either is settled.
 
 An answer comes three ways (in the HTTP answer, by webhook, by looking at the action) and all
-three end here. An answer to generation n settles n only (P5); settling twice changes nothing.
+three end here. An answer to generation n settles n only (P5); settling twice changes nothing. Of
+answers that contradict each other `completed` counts, whichever came first: a limit that may be in
+force must not be taken for none.
 """
 
 from __future__ import annotations
@@ -73,7 +75,7 @@ def settle(answers: Sequence[Answer], *, now: datetime, are_locked: bool = False
         action = final[found["attempt_id"]].action
         reason = _failure_reason(found, action)
         if reason and found["outcome"] in VERDICTS:
-            continue  # told once more, or contradicted: the station's first word stands
+            continue  # told once more, or after its opposite: that it was completed stands
         (failed if reason else accepted).append({**found, "action": action, "reason": reason})
     _record_answers([*accepted, *failed])
     _accept(accepted, now)

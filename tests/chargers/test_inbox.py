@@ -185,6 +185,21 @@ def test_a_completed_action_settles_its_command(type_):
     assert session.confirmed == FOUR_KW
 
 
+@pytest.mark.parametrize("first", ["completed", "failed"])
+@pytest.mark.parametrize("batches", [1, 2])
+def test_of_words_that_contradict_each_other_completed_counts(first, batches):
+    sent_command(make_session())
+    words = ["completed", "failed"] if first == "completed" else ["failed", "completed"]
+    for word in words:
+        deliver(f"session.set_power_limit.{word}", action_data(word))
+        if batches == 2:
+            apply()
+    apply()
+
+    assert Attempt.objects.get().outcome == "accepted"
+    assert Command.objects.get().state == "accepted"
+
+
 def test_an_action_that_nobody_knows_yet_waits_for_the_answer_that_names_it():
     session = make_session()
     early = deliver("session.set_power_limit.completed", action_data("completed"))
