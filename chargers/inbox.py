@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import structlog
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, OperationalError, transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
 from chargers import counters, fleet, sessions, settlement, sql
@@ -106,8 +106,9 @@ def apply_batch(*, now: datetime, most: int = BATCH) -> int:
             stored = _take(most)
             _settle_fates(_apply(stored, now), now)
             return len(stored)
-    except (DatabaseError, ArithmeticError, TypeError, ValueError, LookupError) as error:
-        log.warning("inbox.batch_failed", error=repr(error))
+    except Exception as error:
+        # Whatever it was: one by one it shows whether any delivery is to blame.
+        log.warning("inbox.batch_failed", error=repr(error), exc_info=True)
         return _apply_one_by_one(most, now)
 
 
@@ -391,7 +392,8 @@ _SETTLE = """
 """
 
 # By index for each that waits, whatever the tables have grown to. Each looks only where it would
-# be applied, by its type as `kind_of` reads it: what is known elsewhere would have it turn for ever.
+# be applied, by its type as `kind_of` reads it: what is known elsewhere would have it turn for
+# ever.
 _RETRY_WAITING = """
     UPDATE chargers_webhookdelivery AS delivery SET state = 'pending'
       FROM (SELECT id, waiting_for AS key FROM chargers_webhookdelivery

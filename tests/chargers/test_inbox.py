@@ -385,6 +385,26 @@ def test_one_delivery_that_breaks_the_database_does_not_hold_up_the_others():
     assert fate(poison)[0] in ("applied", "failed")
 
 
+def test_whatever_breaks_a_batch_is_found_and_set_aside(monkeypatch):
+    bad, good = (
+        deliver("session.started", session_data(session_id, make_connector()))
+        for session_id in ("s-bad", "s-good")
+    )
+    apply_sessions = inbox.sessions.apply
+
+    def break_on_the_bad(said, *, now):
+        if any(one.session.id == "s-bad" for one in said):
+            raise RecursionError("what nobody has thought of")
+        return apply_sessions(said, now=now)
+
+    monkeypatch.setattr(inbox.sessions, "apply", break_on_the_bad)
+
+    apply()
+
+    assert fate(good) == ("applied", "")
+    assert fate(bad) == ("failed", "")
+
+
 def test_a_batch_costs_the_same_few_statements_whatever_its_size(django_assert_max_num_queries):
     sessions = [make_session(metered_at=later(-60)) for _ in range(40)]
     for session in sessions:
