@@ -96,6 +96,7 @@ NOTHING = [None] * len(SOME)
 
 STATEMENTS: dict[str, tuple[str, Any]] = {
     "claiming": (claims._DUE, {"now": NOW, "most": 100}),
+    "back online": (claims._AT_ONLINE_STATIONS, [SOME]),
     "lost attempts": (dispatch._CLOSE_LOST, [NOW]),
     "deadlines": (settlement._EXPIRE, {"now": NOW, "reason": "no_answer", "batch": 100}),
     "leasing": (claims._LEASE, [NOW, SOME, [1] * len(SOME)]),
