@@ -82,6 +82,22 @@ def test_a_session_that_started_is_known_and_is_news():
     assert inbox.sql.ids("SELECT session_id FROM chargers_sessionnews") == [session.pk]
 
 
+@pytest.mark.parametrize("last", [0, 1])
+def test_a_session_is_placed_by_whatever_word_of_a_batch_names_its_station(last):
+    connector = make_connector()
+    words = [session_data("s1", power_kw=7), session_data("s1", connector)]
+    deliveries = [
+        deliver("session.updated", words[1 - last]),
+        deliver("session.updated", words[last]),
+    ]
+
+    apply()
+
+    assert [fate(one) for one in deliveries] == [("applied", "")] * 2
+    session = Session.objects.get(external_id="s1")
+    assert (session.status, session.connector, session.power_w) == ("started", connector, 7000)
+
+
 def test_an_energy_report_is_a_reading_and_the_session_s_latest():
     session = make_session(metered_at=later(-60))
     deliver("session.updated", session_data(session.external_id, power_kw=7.2, at=later(-5)))
