@@ -61,11 +61,21 @@ def claim(most: int, *, endpoint: Endpoint, now: datetime, lease_until: datetime
 
 
 def _due(most: int, now: datetime) -> list[dict[str, Any]]:
-    due = sql.rows(_DUE, {"now": now, "most": most})
+    due = _seen_again(sql.rows(_DUE, {"now": now, "most": most}))
     looking = [row["command_id"] for row in due if row["step"] == Command.Step.LOOK_ACTION]
     found = sql.rows(_KNOWN_ACTIONS, [looking]) if looking else []
     latest = {row["command_id"]: row for row in sorted(found, key=itemgetter("looked_attempt_id"))}
     return [{**row, **latest.get(row["command_id"], NO_ACTION)} for row in due]
+
+
+def _seen_again(due: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A station that came online after the statement had begun, and before it had the sessions'
+    locks, has woken what waited for it already: it will not do so again."""
+    offline = [row["session_id"] for row in due if not row["online"]]
+    if not offline:
+        return due
+    back = set(sql.ids(_AT_ONLINE_STATIONS, [offline]))
+    return [{**row, "online": row["online"] or row["session_id"] in back} for row in due]
 
 
 def _waits_for_station(row: dict[str, Any]) -> bool:
@@ -199,6 +209,12 @@ _DUE = f"""
      ORDER BY command.expected_relief_w DESC, command.id
      LIMIT %(most)s
        FOR NO KEY UPDATE OF command, session SKIP LOCKED
+"""
+
+_AT_ONLINE_STATIONS = """
+    SELECT session.id FROM chargers_session AS session
+      JOIN chargers_chargestation AS station ON station.id = session.chargestation_id
+     WHERE session.id = ANY(%s) AND station.online
 """
 
 _KNOWN_ACTIONS = """

@@ -178,8 +178,9 @@ def record(results: Sequence[Result], *, now: datetime) -> None:
         sql.lock_sessions(result.claim.session_id for result in results)
         sql.run(_RECORD_REPLIES, sql.columns((_reply_row(result) for result in results), 8))
         settlement.advance([_move(result) for result in results], now=now)
-        refused = [r.claim.session_id for r in results if r.outcome == "refused_by_edrv"]
-        settlement.reconsider_limited(refused)
+        settlement.reconsider_limited(
+            [r.claim.session_id for r in results if not r.may_have_effect]
+        )
         news.tell_standing(r.claim.session_id for r in results if r.next.reason)
         sql.run(_WAKE_WAITING, [[r.action.id for r in results if r.action]])
         settlement.settle(_answers(results), now=now)

@@ -17,6 +17,8 @@ DEFAULT_VOLTAGE_V = 230.0
 # CCS (IEC 62196-3: 500 A): stands for "everything" where a connector's own maximum is unknown.
 ANY_AC_CURRENT_A = 80.0
 ANY_DC_CURRENT_A = 500.0
+# Above what any DC connector is charged at (CCS, IEC 61851-23: up to 1,000 V).
+ANY_DC_VOLTAGE_V = 1000.0
 # Far below a tenth of an ampere or a watt, far above what floats lose.
 ROUNDING = 1e-6
 
@@ -66,18 +68,29 @@ class Limit:
 @dataclass(frozen=True, slots=True)
 class Circuit:
     """What a connector hangs on: volts per phase, phases in use, its greatest current if that is
-    known."""
+    known. `one_phase_current_a`: its greatest current should it turn out to have one phase, where
+    the phases are a guess."""
 
     voltage_v: float = DEFAULT_VOLTAGE_V
     phases: int = 3
     max_current_a: float | None = None
     is_dc: bool = False
+    one_phase_current_a: float | None = None
 
     @property
     def everything(self) -> Limit:
         """A limit that holds nothing back, in amperes: the connector's maximum."""
         beyond_a = ANY_DC_CURRENT_A if self.is_dc else ANY_AC_CURRENT_A
         return Limit(Unit.CURRENT, self.max_current_a or beyond_a)
+
+    def unlimited(self, unit: Unit) -> Limit:
+        """What to set where a limit is to end and cannot be cleared: `everything`, erring upwards
+        in all that is not known, since too little would be a limit that nobody wants."""
+        amperes = max(self.everything.value, self.one_phase_current_a or 0)
+        if unit is Unit.CURRENT:
+            return Limit(unit, math.ceil(amperes * 10 - ROUNDING) / 10)
+        volts = ANY_DC_VOLTAGE_V if self.is_dc else self.voltage_v * self.phases
+        return Limit(unit, math.ceil(amperes * volts - ROUNDING))
 
     def watts(self, limit: Limit) -> float:
         """The limit in watts."""

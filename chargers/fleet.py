@@ -68,17 +68,14 @@ def apply_chargestations(stations: Iterable[ChargeStationData], *, now: datetime
         (Online(found.id, found.online, now) for found in stations if found.online is not None),
         now=now,
     )
+    places = [(found.id, sites.get(found.location_id or "")) for found in stations]
+    moved = sql.ids(_MOVE_CHARGESTATIONS, sql.columns(places, 2))
+    # What their sessions were held to for the old site, nobody else lets go.
+    news.tell(sql.ids(_OPEN_SESSIONS, [moved]))
     records = [
-        (
-            found.id,
-            sites.get(found.location_id or ""),
-            found.name[:200],
-            found.protocol[:32],
-            found.is_simulator,
-        )
-        for found in stations
+        (found.id, found.name[:200], found.protocol[:32], found.is_simulator) for found in stations
     ]
-    sql.run(_UPDATE_CHARGESTATIONS, sql.columns(records, 5))
+    sql.run(_UPDATE_CHARGESTATIONS, sql.columns(records, 4))
     apply_connectors(connector for found in stations for connector in found.connectors)
 
 
@@ -166,14 +163,20 @@ _CREATE_CHARGESTATIONS = """
         ON CONFLICT (external_id) DO NOTHING
 """
 
+_MOVE_CHARGESTATIONS = """
+    UPDATE chargers_chargestation AS station SET site_id = found.site_id
+      FROM unnest(%s::text[], %s::bigint[]) AS found (external_id, site_id)
+     WHERE station.external_id = found.external_id AND station.site_id <> found.site_id
+ RETURNING station.id
+"""
+
 _UPDATE_CHARGESTATIONS = """
     UPDATE chargers_chargestation AS station
-       SET site_id = COALESCE(found.site_id, station.site_id),
-           name = COALESCE(NULLIF(found.name, ''), station.name),
+       SET name = COALESCE(NULLIF(found.name, ''), station.name),
            protocol = COALESCE(NULLIF(found.protocol, ''), station.protocol),
            is_simulator = COALESCE(found.is_simulator, station.is_simulator)
-      FROM unnest(%s::text[], %s::bigint[], %s::text[], %s::text[], %s::bool[])
-        AS found (external_id, site_id, name, protocol, is_simulator)
+      FROM unnest(%s::text[], %s::text[], %s::text[], %s::bool[])
+        AS found (external_id, name, protocol, is_simulator)
      WHERE station.external_id = found.external_id
 """
 

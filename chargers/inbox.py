@@ -16,12 +16,13 @@ from typing import TypeVar
 
 import structlog
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, OperationalError, transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
 from chargers import counters, fleet, sessions, settlement, sql
 from chargers.edrv import payloads
-from chargers.edrv.payloads import Action, Delivery
+from chargers.edrv.payloads import Action, ActionStatus, Delivery
+from chargers.fleet import Online
 from chargers.models import Heartbeat, Session, WebhookDelivery
 from chargers.sessions import Said
 from chargers.settlement import Answer
@@ -105,8 +106,9 @@ def apply_batch(*, now: datetime, most: int = BATCH) -> int:
             stored = _take(most)
             _settle_fates(_apply(stored, now), now)
             return len(stored)
-    except (DatabaseError, ArithmeticError, TypeError, ValueError, LookupError) as error:
-        log.warning("inbox.batch_failed", error=repr(error))
+    except Exception as error:
+        # Whatever it was: one by one it shows whether any delivery is to blame.
+        log.warning("inbox.batch_failed", error=repr(error), exc_info=True)
         return _apply_one_by_one(most, now)
 
 
@@ -144,12 +146,15 @@ def _apply(stored: Sequence[Stored], now: datetime) -> list[Fate]:
         kinds[kind_of(one.delivery)].append(one)
     unreadable_said, said = _read_each(kinds[Kind.SESSION], _read_session)
     unreadable_actions, actions = _read_each(kinds[Kind.ACTION], _read_action)
+    unreadable_changes, changes = _read_each(kinds[Kind.STATION], _read_online)
     attempts = _attempts_by_action([action.id for _, action in actions])
-    _lock_sessions(said, [attempts[a.id] for _, a in actions if a.is_final and a.id in attempts])
+    answered = [attempts[a.id] for _, a in actions if a.is_final and a.id in attempts]
+    _lock_sessions(said, answered, changes)
     return [
         *unreadable_said,
         *unreadable_actions,
-        *_apply_stations(kinds[Kind.STATION], now),
+        *unreadable_changes,
+        *_apply_stations(changes, now),
         *_apply_connectors(kinds[Kind.CONNECTOR]),
         *_apply_sessions(said, now),
         *_apply_actions(actions, attempts, now),
@@ -157,14 +162,19 @@ def _apply(stored: Sequence[Stored], now: datetime) -> list[Fate]:
     ]
 
 
-def _lock_sessions(said: Sequence[tuple[Stored, Said]], answered: Sequence[dict[str, int]]) -> None:
-    """All of them at once: a second lock later on would be out of order. That is why an action
-    which becomes known only now has to wait for the next time. That one was requested changes
-    nothing."""
+def _lock_sessions(
+    said: Sequence[tuple[Stored, Said]],
+    answered: Sequence[dict[str, int]],
+    changes: Sequence[tuple[Stored, Online]],
+) -> None:
+    """All of them at once, those at stations that come or go included: a second lock later on
+    would be out of order. That is why an action which becomes known only now has to wait for the
+    next time. That one was requested changes nothing."""
     named = [words.session.id for _, words in said]
     numbered = [attempt["session_id"] for attempt in answered]
-    if named or numbered:
-        sql.run(_LOCK_SESSIONS, [named, numbered])
+    stations = [change.chargestation_id for _, change in changes]
+    if named or numbered or stations:
+        sql.run(_LOCK_SESSIONS, [named, numbered, stations])
 
 
 class Kind(StrEnum):
@@ -210,9 +220,13 @@ def _read_action(one: Stored) -> Action:
     return payloads.read_action(one.delivery.data, webhook_type=one.delivery.type)
 
 
+WEIGHTS = {ActionStatus.REQUESTED: 0, ActionStatus.FAILED: 1, ActionStatus.COMPLETED: 2}
+
+
 def _last_words(actions: Sequence[tuple[Stored, Action]]) -> list[Action]:
-    """One word an action: that it was requested never counts against its completion."""
-    ordered = sorted(actions, key=lambda pair: pair[1].is_final)
+    """One word an action, the same however they are batched: that it was completed counts most,
+    as in `settlement`, and that it was requested least."""
+    ordered = sorted(actions, key=lambda pair: WEIGHTS[pair[1].status])
     return list({action.id: action for _, action in ordered}.values())
 
 
@@ -239,27 +253,26 @@ def _read_session(one: Stored) -> Said:
     return Said(session, one.said_at)
 
 
-def _apply_stations(stored: Sequence[Stored], now: datetime) -> list[Fate]:
-    fates, changes = _read_each(stored, _read_online)
+def _apply_stations(changes: Sequence[tuple[Stored, Online]], now: datetime) -> list[Fate]:
     if not changes:
-        return fates
+        return []
     known = set(sql.texts(_KNOWN_STATIONS, [[change.chargestation_id for _, change in changes]]))
     fleet.apply_online(
         [change for _, change in changes if change.chargestation_id in known], now=now
     )
-    return fates + [
+    return [
         _applied_or_waiting(one.id, change.chargestation_id in known, change.chargestation_id)
         for one, change in changes
     ]
 
 
-def _read_online(one: Stored) -> fleet.Online:
+def _read_online(one: Stored) -> Online:
     data = one.delivery.data
     nested = data.get("chargestation") if isinstance(data, Mapping) else None
     station_id = payloads.reference(nested) or payloads.reference(data)
     if station_id is None:
         raise payloads.Unreadable("no chargestation")
-    return fleet.Online(station_id, one.delivery.type.endswith(".online"), one.said_at)
+    return Online(station_id, one.delivery.type.endswith(".online"), one.said_at)
 
 
 def _apply_connectors(stored: Sequence[Stored]) -> list[Fate]:
@@ -355,7 +368,10 @@ _PENDING = """
 
 _LOCK_SESSIONS = """
     SELECT id FROM chargers_session
-     WHERE external_id = ANY(%s) OR id = ANY(%s) ORDER BY id FOR NO KEY UPDATE
+     WHERE external_id = ANY(%s) OR id = ANY(%s)
+        OR (ended_at IS NULL AND chargestation_id = ANY(ARRAY(
+            SELECT id FROM chargers_chargestation WHERE external_id = ANY(%s))))
+     ORDER BY id FOR NO KEY UPDATE
 """
 
 _ATTEMPTS = """
@@ -375,16 +391,23 @@ _SETTLE = """
      WHERE delivery.id = fate.id
 """
 
-# By index for each that waits, whatever the tables have grown to.
+# By index for each that waits, whatever the tables have grown to. Each looks only where it would
+# be applied, by its type as `kind_of` reads it: what is known elsewhere would have it turn for
+# ever.
 _RETRY_WAITING = """
     UPDATE chargers_webhookdelivery AS delivery SET state = 'pending'
       FROM (SELECT id, waiting_for AS key FROM chargers_webhookdelivery
              WHERE state = 'waiting' ORDER BY id DESC LIMIT %s) AS waiting
-     WHERE delivery.id = waiting.id AND delivery.state = 'waiting' AND (
-           (SELECT id FROM chargers_attempt WHERE action_id = key LIMIT 1) IS NOT NULL
-        OR (SELECT id FROM chargers_chargestation WHERE external_id = key) IS NOT NULL
-        OR (SELECT id FROM chargers_connector WHERE external_id = key) IS NOT NULL
-        OR (SELECT id FROM chargers_session WHERE external_id = key) IS NOT NULL)
+     WHERE delivery.id = waiting.id AND delivery.state = 'waiting'
+       AND CASE
+           WHEN delivery.type ~ '^session[.].*(set|clear)_power_limit' THEN
+              (SELECT id FROM chargers_attempt WHERE action_id = key LIMIT 1) IS NOT NULL
+           WHEN delivery.type LIKE 'chargestation.%%' THEN
+              (SELECT id FROM chargers_chargestation WHERE external_id = key) IS NOT NULL
+           ELSE
+              (SELECT id FROM chargers_chargestation WHERE external_id = key) IS NOT NULL
+           OR (SELECT id FROM chargers_connector WHERE external_id = key) IS NOT NULL
+           OR (SELECT id FROM chargers_session WHERE external_id = key) IS NOT NULL END
 """
 
 _GIVE_UP_WAITING = """

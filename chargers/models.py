@@ -176,16 +176,22 @@ def circuit_of(
     phase: three begin with 16 A, 11 kW."""
     voltage_v = voltage_v or DEFAULT_VOLTAGE_V
     power_w = max_power_w if max_power_w and max_power_w > 0 else None
+    is_guess = not phases and power_type in (None, "", Connector.PowerType.UNKNOWN)
     if not phases:
-        is_unknown = power_type in (None, "", Connector.PowerType.UNKNOWN)
         is_small = power_w is not None and power_w < SMALLEST_THREE_PHASE_W
-        single = power_type == Connector.PowerType.AC_1_PHASE or (is_unknown and is_small)
+        single = power_type == Connector.PowerType.AC_1_PHASE or (is_guess and is_small)
         phases = 1 if single else 3
     is_dc = power_type == Connector.PowerType.DC
+    one_phase_current_a = None
     if not max_current_a and power_w and not is_dc:
-        # Powers are told in tenths of a kW: 22 kW is 32 A, not 31.88.
-        max_current_a = max(math.ceil(power_w / (voltage_v * phases) - 0.25), MINIMUM_AC_CURRENT_A)
-    return Circuit(voltage_v, phases, max_current_a, is_dc)
+        max_current_a = _greatest_current_a(power_w, voltage_v * phases)
+        one_phase_current_a = _greatest_current_a(power_w, voltage_v) if is_guess else None
+    return Circuit(voltage_v, phases, max_current_a, is_dc, one_phase_current_a)
+
+
+def _greatest_current_a(power_w: float, volts: float) -> float:
+    """Powers are told in tenths of a kW: 22 kW is 32 A, not 31.88."""
+    return max(math.ceil(power_w / volts - 0.25), MINIMUM_AC_CURRENT_A)
 
 
 class Session(Exemptible):

@@ -206,10 +206,11 @@ def request_for(
     """
     if kind == Command.Kind.SET:
         assert limit is not None
-        return Request(Attempt.Verb.SET, _in_unit(limit, station, rejections))
+        unit = _unit(limit.unit, station, rejections)
+        return Request(Attempt.Verb.SET, station.circuit.in_unit(limit, unit))
     if _takes_no_clear(station, rejections, reason):
-        everything = station.circuit.everything
-        return Request(Attempt.Verb.SET, _in_unit(everything, station, rejections // 4))
+        unit = _unit(Unit.CURRENT, station, rejections // 4)
+        return Request(Attempt.Verb.SET, station.circuit.unlimited(unit))
     return Request(Attempt.Verb.CLEAR)
 
 
@@ -221,9 +222,10 @@ def _takes_no_clear(station: Station, rejections: int, reason: str) -> bool:
     return rejections % 2 == 1 and (reason in UNABLE or rejections >= 3)
 
 
-def _in_unit(limit: Limit, station: Station, rejections: int) -> Limit:
+def _unit(first: Unit, station: Station, turn: int) -> Unit:
+    """Both in turn, but for what the station has refused."""
     if station.is_simulator:
-        return station.circuit.in_unit(limit, Unit.CURRENT)
-    both = (limit.unit, limit.unit.other)
+        return Unit.CURRENT
+    both = (first, first.other)
     units = [unit for unit in both if unit not in station.refused_units] or both
-    return station.circuit.in_unit(limit, units[rejections % len(units)])
+    return units[turn % len(units)]

@@ -50,16 +50,26 @@ def _create(unknown: Sequence[Said], now: datetime) -> dict[str, str]:
     """Create the unknown sessions that can be placed; returns what the others wait for."""
     if not unknown:
         return {}
-    records = {
-        one.session.id: (one.session.id, one.session.chargestation_id, one.session.connector_id)
-        for one in unknown
-    }
-    created = set(sql.texts(_CREATE, [now, *sql.columns(records.values(), 3)]))
+    records = [(external_id, *place) for external_id, place in _places(unknown).items()]
+    created = set(sql.texts(_CREATE, [now, *sql.columns(records, 3)]))
     return {
         external_id: station_id or connector_id or external_id
-        for external_id, station_id, connector_id in records.values()
+        for external_id, station_id, connector_id in records
         if external_id not in created
     }
+
+
+def _places(said: Sequence[Said]) -> dict[str, tuple[str | None, str | None]]:
+    """Each session's chargestation and connector, the last that were named: not every word of a
+    session names them."""
+    places: dict[str, tuple[str | None, str | None]] = {}
+    for one in said:
+        station_id, connector_id = places.get(one.session.id, (None, None))
+        places[one.session.id] = (
+            one.session.chargestation_id or station_id,
+            one.session.connector_id or connector_id,
+        )
+    return places
 
 
 def _place(said: Sequence[Said]) -> None:

@@ -1,7 +1,9 @@
 """What answers do to commands and sessions: the one place where either is settled.
 
 An answer comes three ways (in the HTTP answer, by webhook, by looking at the action) and all
-three end here. An answer to generation n settles n only (P5); settling twice changes nothing.
+three end here. An answer to generation n settles n only (P5); settling twice changes nothing. Of
+answers that contradict each other `completed` counts, whichever came first: a limit that may be in
+force must not be taken for none.
 """
 
 from __future__ import annotations
@@ -73,7 +75,7 @@ def settle(answers: Sequence[Answer], *, now: datetime, are_locked: bool = False
         action = final[found["attempt_id"]].action
         reason = _failure_reason(found, action)
         if reason and found["outcome"] in VERDICTS:
-            continue  # told once more, or contradicted: the station's first word stands
+            continue  # told once more, or after its opposite: that it was completed stands
         (failed if reason else accepted).append({**found, "action": action, "reason": reason})
     _record_answers([*accepted, *failed])
     _accept(accepted, now)
@@ -125,6 +127,7 @@ def _accept(accepted: Sequence[dict[str, Any]], now: datetime) -> None:
     attempt_ids = [row["attempt_id"] for row in accepted]
     settled = sql.ids(_ACCEPT_COMMANDS, {"attempts": attempt_ids, "now": now})
     sql.run(_CONFIRM_SESSIONS, {"attempts": attempt_ids, "now": now})
+    _remember_limits(accepted)
     _learn(accepted, settled)
     audit.record_commands(settled, "accepted", at=now)
     log.info(
@@ -133,6 +136,17 @@ def _accept(accepted: Sequence[dict[str, Any]], now: datetime) -> None:
         sessions=[row["session"] for row in accepted],
     )
     _undo_overtaking(accepted, now)
+
+
+def _remember_limits(accepted: Sequence[dict[str, Any]]) -> None:
+    """A limit that had counted as failed is in force after all, though more is wanted by now."""
+    passed = {
+        row["session_id"]
+        for row in accepted
+        if row["kind"] == Command.Kind.SET and row["command_generation"] < row["generation"]
+    }
+    if passed:
+        sql.run(_REMEMBER_LIMITS, {"sessions": sorted(passed)})
 
 
 def _learn(accepted: Sequence[dict[str, Any]], settled: Sequence[int]) -> None:
@@ -253,8 +267,8 @@ def expire_deadlines(*, now: datetime, deadline: Next, batch: int = 5000) -> int
 _TRIES = """
     SELECT attempt.id AS attempt_id, attempt.number, attempt.verb, attempt.session_id,
            attempt.outcome, command.id AS command_id, command.kind, command.cause,
-           command.attempts, command.rejections, session.external_id AS session,
-           session.generation,
+           command.attempts, command.rejections, command.generation AS command_generation,
+           session.external_id AS session, session.generation,
            session.confirmed_unit IS NOT NULL AS is_held, station.online,
            station.online_changed_at,
            COALESCE(attempt.sent_at, attempt.claimed_at) AS went_out_at
@@ -332,23 +346,43 @@ _LEARN_FROM_ACCEPTANCE = """
      WHERE station.id = learned.chargestation_id
 """
 
-# An older command that the station accepted later than the newest, whichever answer came first.
+# Whether any attempt may have left a limit at the station of `session`.
+_A_LIMIT_MAY_REMAIN = """
+           EXISTS (
+           SELECT FROM chargers_attempt AS attempt
+            WHERE attempt.session_id = session.id AND attempt.may_have_effect
+              AND attempt.verb = 'set'
+              AND attempt.id > COALESCE((
+                  SELECT max(cleared.id) FROM chargers_attempt AS cleared
+                    JOIN chargers_command AS clear ON clear.id = cleared.command_id
+                   WHERE cleared.session_id = session.id AND clear.kind = 'clear'
+                     AND cleared.outcome = 'accepted'), 0))
+"""
+
+_REMEMBER_LIMITS = f"""
+    UPDATE chargers_session AS session SET may_be_limited = TRUE
+     WHERE session.id = ANY(%(sessions)s) AND NOT session.may_be_limited
+       AND session.ended_at IS NULL AND {_A_LIMIT_MAY_REMAIN}
+"""
+
+# An older command that the station accepted later than the newest, whichever answer came first;
+# or a limit where none is wanted and, since none seemed to be in force, no clear was sent.
 # A station time that is still to come is a wrong clock: believed, it would never be outlived.
 _OVERTAKEN = """
     SELECT session.id
       FROM chargers_session AS session
-      JOIN chargers_command AS newest
+      LEFT JOIN chargers_command AS newest
         ON newest.session_id = session.id AND newest.generation = session.generation
      WHERE session.id = ANY(%(sessions)s)
-       AND session.ended_at IS NULL AND newest.generation = session.confirmed_generation
-       AND EXISTS (
+       AND session.ended_at IS NULL AND session.generation = session.confirmed_generation
+       AND CASE WHEN newest.id IS NULL THEN session.may_be_limited ELSE EXISTS (
            SELECT FROM chargers_attempt AS late
              JOIN chargers_command AS old ON old.id = late.command_id
             WHERE old.session_id = session.id AND old.generation < newest.generation
               AND late.outcome = 'accepted' AND late.station_at <= %(believable)s
               AND late.station_at > (
                   SELECT max(confirmed.station_at) FROM chargers_attempt AS confirmed
-                   WHERE confirmed.command_id = newest.id AND confirmed.outcome = 'accepted'))
+                   WHERE confirmed.command_id = newest.id AND confirmed.outcome = 'accepted')) END
 """
 
 _ADVANCE = """
@@ -377,19 +411,10 @@ _NOTE_SENT = """
      WHERE command.id = move.command_id AND move.sent_at IS NOT NULL
 """
 
-_RECONSIDER_LIMITED = """
+_RECONSIDER_LIMITED = f"""
     UPDATE chargers_session AS session SET may_be_limited = FALSE
      WHERE session.id = ANY(%(sessions)s) AND session.may_be_limited
-       AND session.confirmed_unit IS NULL
-       AND NOT EXISTS (
-           SELECT FROM chargers_attempt AS attempt
-            WHERE attempt.session_id = session.id AND attempt.may_have_effect
-              AND attempt.verb = 'set'
-              AND attempt.id > COALESCE((
-                  SELECT max(cleared.id) FROM chargers_attempt AS cleared
-                    JOIN chargers_command AS clear ON clear.id = cleared.command_id
-                   WHERE cleared.session_id = session.id AND clear.kind = 'clear'
-                     AND cleared.outcome = 'accepted'), 0))
+       AND session.confirmed_unit IS NULL AND NOT {_A_LIMIT_MAY_REMAIN}
 """
 
 _MOOT = """

@@ -96,6 +96,7 @@ NOTHING = [None] * len(SOME)
 
 STATEMENTS: dict[str, tuple[str, Any]] = {
     "claiming": (claims._DUE, {"now": NOW, "most": 100}),
+    "back online": (claims._AT_ONLINE_STATIONS, [SOME]),
     "lost attempts": (dispatch._CLOSE_LOST, [NOW]),
     "deadlines": (settlement._EXPIRE, {"now": NOW, "reason": "no_answer", "batch": 100}),
     "leasing": (claims._LEASE, [NOW, SOME, [1] * len(SOME)]),
@@ -113,7 +114,7 @@ STATEMENTS: dict[str, tuple[str, Any]] = {
     "does a limit remain": (settlement._RECONSIDER_LIMITED, {"sessions": SOME}),
     "pending webhooks": (inbox._PENDING, [100]),
     "attempts by action": (inbox._ATTEMPTS, [ACTIONS]),
-    "sessions of a batch": (inbox._LOCK_SESSIONS, [NAMES, SOME]),
+    "sessions of a batch": (inbox._LOCK_SESSIONS, [NAMES, SOME, NAMES]),
     "waiting webhooks": (inbox._RETRY_WAITING, [100]),
     "waited too long": (inbox._GIVE_UP_WAITING, {"now": NOW, "before": NOW}),
     "woken by an answer": (dispatch._WAKE_WAITING, [ACTIONS]),

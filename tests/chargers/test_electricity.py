@@ -112,3 +112,42 @@ def test_a_circuit_is_made_of_what_edrv_tells(power_type, max_power_w, phases, m
     )
 
     assert (circuit.phases, circuit.max_current_a) == (phases, max_current_a)
+
+
+def guessed(power_type, max_power_w, voltage_v=230, phases=None, max_current_a=None):
+    return circuit_of(
+        power_type=power_type,
+        phases=phases,
+        voltage_v=voltage_v,
+        max_current_a=max_current_a,
+        max_power_w=max_power_w,
+    )
+
+
+@pytest.mark.parametrize(
+    ("circuit", "amperes", "watts"),
+    [
+        (THREE_PHASES, 32, 22_080),
+        (US_SPLIT, 48, 11_520),
+        (Circuit(230), 80, 55_200),
+        (guessed("ac_3_phase", 22_000), 32, 22_080),
+        # Of unknown phases, all of it may be on one: SAE J1772, 80 A at 240 V.
+        (guessed("unknown", 19_200, voltage_v=240), 80, 57_600),
+        (guessed("unknown", 22_000), 96, 66_240),
+        (guessed("unknown", 19_200, voltage_v=240, phases=3), 27, 19_440),
+        (guessed("unknown", 19_200, max_current_a=30), 30, 20_700),
+        # The volts of DC are the car's.
+        (guessed("dc", 400_000), 500, 500_000),
+        (guessed("dc", 50_000, max_current_a=125), 125, 125_000),
+    ],
+)
+def test_what_is_to_end_a_limit_holds_nothing_back_whatever_is_not_known(circuit, amperes, watts):
+    assert circuit.unlimited(CURRENT) == Limit(CURRENT, amperes)
+    assert circuit.unlimited(POWER) == Limit(POWER, watts)
+
+
+def test_a_guess_of_three_phases_is_planned_with_all_the_same():
+    circuit = guessed("unknown", 19_200, voltage_v=240)
+
+    assert (circuit.phases, circuit.everything) == (3, Limit(CURRENT, 27))
+    assert circuit.in_unit(Limit(POWER, 7200), CURRENT) == Limit(CURRENT, 10)

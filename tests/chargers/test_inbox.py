@@ -82,6 +82,22 @@ def test_a_session_that_started_is_known_and_is_news():
     assert inbox.sql.ids("SELECT session_id FROM chargers_sessionnews") == [session.pk]
 
 
+@pytest.mark.parametrize("last", [0, 1])
+def test_a_session_is_placed_by_whatever_word_of_a_batch_names_its_station(last):
+    connector = make_connector()
+    words = [session_data("s1", power_kw=7), session_data("s1", connector)]
+    deliveries = [
+        deliver("session.updated", words[1 - last]),
+        deliver("session.updated", words[last]),
+    ]
+
+    apply()
+
+    assert [fate(one) for one in deliveries] == [("applied", "")] * 2
+    session = Session.objects.get(external_id="s1")
+    assert (session.status, session.connector, session.power_w) == ("started", connector, 7000)
+
+
 def test_an_energy_report_is_a_reading_and_the_session_s_latest():
     session = make_session(metered_at=later(-60))
     deliver("session.updated", session_data(session.external_id, power_kw=7.2, at=later(-5)))
@@ -200,6 +216,21 @@ def test_a_completed_action_settles_its_command(type_):
     assert session.confirmed == FOUR_KW
 
 
+@pytest.mark.parametrize("first", ["completed", "failed"])
+@pytest.mark.parametrize("batches", [1, 2])
+def test_of_words_that_contradict_each_other_completed_counts(first, batches):
+    sent_command(make_session())
+    words = ["completed", "failed"] if first == "completed" else ["failed", "completed"]
+    for word in words:
+        deliver(f"session.set_power_limit.{word}", action_data(word))
+        if batches == 2:
+            apply()
+    apply()
+
+    assert Attempt.objects.get().outcome == "accepted"
+    assert Command.objects.get().state == "accepted"
+
+
 def test_an_action_that_nobody_knows_yet_waits_for_the_answer_that_names_it():
     session = make_session()
     early = deliver("session.set_power_limit.completed", action_data("completed"))
@@ -212,6 +243,22 @@ def test_an_action_that_nobody_knows_yet_waits_for_the_answer_that_names_it():
 
     assert fate(early) == ("applied", "")
     assert Command.objects.get().state == "accepted"
+
+
+@pytest.mark.parametrize("known", [make_session, make_station, make_connector])
+def test_an_action_is_looked_for_only_among_actions(known):
+    deliver("session.set_power_limit.completed", action_data("completed", known().external_id))
+    apply()
+
+    assert inbox.retry_waiting(now=NOW) == 0
+
+
+@pytest.mark.parametrize("known", [make_session, make_connector])
+def test_a_station_is_looked_for_only_among_stations(known):
+    deliver("chargestation.online", {"_id": known().external_id})
+    apply()
+
+    assert inbox.retry_waiting(now=NOW) == 0
 
 
 def test_requested_after_completed_changes_nothing():
@@ -367,6 +414,26 @@ def test_one_delivery_that_breaks_the_database_does_not_hold_up_the_others():
 
     assert fate(good) == ("applied", "")
     assert fate(poison)[0] in ("applied", "failed")
+
+
+def test_whatever_breaks_a_batch_is_found_and_set_aside(monkeypatch):
+    bad, good = (
+        deliver("session.started", session_data(session_id, make_connector()))
+        for session_id in ("s-bad", "s-good")
+    )
+    apply_sessions = inbox.sessions.apply
+
+    def break_on_the_bad(said, *, now):
+        if any(one.session.id == "s-bad" for one in said):
+            raise RecursionError("what nobody has thought of")
+        return apply_sessions(said, now=now)
+
+    monkeypatch.setattr(inbox.sessions, "apply", break_on_the_bad)
+
+    apply()
+
+    assert fate(good) == ("applied", "")
+    assert fate(bad) == ("failed", "")
 
 
 def test_a_batch_costs_the_same_few_statements_whatever_its_size(django_assert_max_num_queries):

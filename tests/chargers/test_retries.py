@@ -241,3 +241,11 @@ def test_where_the_maximum_is_unknown_everything_is_more_than_any_connector_has(
     asked = request_for(CLEAR, None, unknown, rejections=0, reason="")
 
     assert asked == Request(Attempt.Verb.SET, Limit(Unit.CURRENT, 80))
+
+
+def test_where_the_phases_are_a_guess_the_maximum_is_that_of_one():
+    guess = Station(True, (), False, Circuit(240, 3, 27, one_phase_current_a=80))
+
+    asked = request_for(CLEAR, None, guess, rejections=0, reason="")
+
+    assert asked == Request(Attempt.Verb.SET, Limit(Unit.CURRENT, 80))

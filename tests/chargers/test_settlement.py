@@ -199,6 +199,54 @@ def test_a_set_that_reached_the_station_after_the_clear_is_found_out_and_mended(
     assert confirmed(session)[2] is True
 
 
+FAILURES = [{"error": "Chargestation is offline"}, {"status": "Rejected"}]
+
+
+@pytest.mark.parametrize("said", FAILURES)
+def test_a_limit_that_was_taken_after_all_is_cleared_where_nothing_is_wanted_any_more(said):
+    session = make_session()
+    attempt = send(session, FOUR_KW)
+    settle(attempt, "failed", at=later(1), response_data=said)
+    limits.want([wanting(session, None)], now=later(2))
+    assert confirmed(session) == (None, 2, False)
+
+    for _ in range(2):
+        settle(attempt, "completed", at=later(30))
+
+    assert list(session.commands.order_by("generation").values_list("kind", "generation")) == [
+        ("set", 1),
+        ("clear", 3),
+    ]
+    assert confirmed(session)[2] is True
+
+
+def test_a_limit_that_was_taken_after_all_is_cleared_though_another_one_was_never_sent():
+    session = make_session()
+    attempt = send(session, FOUR_KW)
+    settle(attempt, "failed", at=later(1), response_data={"status": "Rejected"})
+    limits.want([wanting(session, None)], now=later(2))
+    limits.want([wanting(session, SIX_KW)], now=later(3))
+    settle(attempt, "completed", at=later(4))
+
+    limits.want([wanting(session, None)], now=later(5))
+
+    assert session.commands.get(generation=4).kind == "clear"
+    assert confirmed(session)[2] is True
+
+
+def test_a_limit_that_was_cleared_since_is_not_cleared_once_more():
+    session = make_session()
+    old = send(session, FOUR_KW)
+    settle(send(session, None, at=later(1)), "completed", at=later(3))
+    limits.want([wanting(session, SIX_KW)], now=later(4))
+    limits.want([wanting(session, None)], now=later(5))
+
+    settle(old, "completed", at=later(2))
+
+    assert session.commands.count() == 3
+    assert confirmed(session) == (None, 4, False)
+
+
 def test_a_rejected_limit_is_due_again_in_the_other_unit():
     session = make_session()
     attempt = send(session, FOUR_KW)

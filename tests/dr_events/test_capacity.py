@@ -5,8 +5,9 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from chargers import news
+from chargers import fleet, news
 from chargers.audit import Actor
+from chargers.edrv import payloads
 from chargers.models import AuditEntry, Command
 from dr_events import capacity
 from dr_events.models import SiteCapacity
@@ -316,3 +317,18 @@ def test_a_session_says_that_the_capacity_holds_it(api, site):
         "Site capacity allows 12,000 W for 2 sessions together."
     )
     assert [cap["name"] for cap in found["why"]["caps"]] == ["site capacity"]
+
+
+def test_a_station_that_moves_elsewhere_leaves_the_capacity_of_its_old_site_behind(site):
+    session, other = charging_at(site)
+    tell(site, 20_000)
+    accept(1)
+    assert watts_of(session, other) == [10_000, 10_000]
+
+    station = {"_id": session.chargestation.external_id, "location": make_site().external_id}
+    fleet.apply_chargestations([payloads.read_chargestation(station)], now=later(10))
+    steer(10)
+    accept(11)
+
+    assert held_to(session) == (None, None)
+    assert held_to(other)[0] is not None
