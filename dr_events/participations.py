@@ -221,10 +221,12 @@ _RELEASE = """
        SET released_at = %(now)s, binding = FALSE, next_attempt_at = NULL,
            was_limited = session.may_be_limited OR (
                session.ended_at IS NOT NULL AND participation.confirmed_unit IS NOT NULL),
-           state = CASE WHEN gone.reason <> 'event_ended' THEN 'ended'
+           state = CASE WHEN state = 'exempt' THEN state
+                        WHEN gone.reason <> 'event_ended' THEN 'ended'
                         WHEN state = 'pending' AND accepted_at IS NOT NULL THEN 'confirmed'
                         WHEN state = 'pending' THEN 'ended' ELSE state END,
-           reason = CASE WHEN gone.reason <> 'event_ended' THEN gone.reason
+           reason = CASE WHEN state = 'exempt' THEN participation.reason
+                         WHEN gone.reason <> 'event_ended' THEN gone.reason
                          WHEN state = 'pending' THEN 'event_ended_before_answer'
                          ELSE participation.reason END
       FROM unnest(%(events)s::uuid[], %(sessions)s::bigint[]) AS pair (event_id, session_id)

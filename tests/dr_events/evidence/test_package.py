@@ -20,7 +20,9 @@ from dr_events import verify
 from dr_events.evidence import seal
 from dr_events.evidence.files import cells_of, rows_in
 from dr_events.evidence.tables import COMPUTED, OPT_OUTS, TABLES
-from tests.dr_events.evidence.told import package_of, told_event, verified
+from tests.dr_events.evidence.told import metered, package_of, told_event, verified
+from tests.dr_events.story import accept, declare, leave, opt_out, steer
+from tests.fleet import make_session
 
 KEYS = {"2026a": "1f" * 32, "2025": "2e" * 32}
 # The story has no opt-outs and no earlier days.
@@ -264,6 +266,27 @@ def test_every_baseline_that_was_asked_for_stands_beside_the_others_and_says_its
     assert {row["method"] for row in found} == methods
     assert {row["grade"] for row in found} == {"not settlement grade"}
     assert {row["problem"] for row in found if row["scope"] == "site"} >= {"too_few_days"}
+
+
+def test_who_opted_out_has_no_baseline_also_when_its_car_left_before_the_end(
+    transactional_db, tmp_path
+):
+    session = make_session()
+    metered(session, 11_000.0, -1800, 600)
+    event = declare(duration="PT20M")
+    accept(1)
+    opt_out(event, session, at=10)
+    accept(11)
+    leave(session, 600)
+    steer(1200)
+    event.refresh_from_db()
+
+    path = package_of(event, tmp_path / "package.zip")
+
+    (row,) = rows_of(path, "performance")
+    assert (row["outcome"], row["baseline_problem"]) == ("opted_out", "left_alone")
+    assert (row["baseline_w"], row["delivered_kwh"]) == ("", "")
+    assert verified(path)[0] == 0
 
 
 def test_who_took_it_is_on_record(transactional_db, tmp_path):
