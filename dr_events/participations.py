@@ -205,9 +205,14 @@ _ENLIST = """
       JOIN chargers_site AS site ON site.id = station.site_id
      -- Else the order in which reports list them would hang on how it was planned.
      ORDER BY pair.event_id, pair.session_id
+        -- Who is back has proven nothing yet: how its first stay was answered is in its commands.
+        -- When it came in, and what it drew then, stays: no later draw is without the event.
         ON CONFLICT (event_id, session_id) DO UPDATE
        SET state = 'pending', reason = '', released_at = NULL, released_generation = NULL,
-           was_limited = FALSE, restored_at = NULL
+           was_limited = FALSE, restored_at = NULL, wanted_unit = NULL, wanted_value = NULL,
+           wanted_at = NULL, confirmed_unit = EXCLUDED.confirmed_unit,
+           confirmed_value = EXCLUDED.confirmed_value, accepted_at = NULL, complied_at = NULL,
+           over_limit_since = NULL
      WHERE participation.released_at IS NOT NULL
  RETURNING participation.session_id,
            -- No earlier version of the row has been replaced.
