@@ -12,7 +12,7 @@ from uuid import UUID
 
 import structlog
 
-from chargers import limits, sql
+from chargers import circuits, limits, sql
 from chargers.limits import Want
 from chargers.tasks import dispatch_bell
 from dr_events import facts, judgement, planner, pools
@@ -186,7 +186,7 @@ _CLIMBED = """
      WHERE event.id = climbed.id
 """
 
-_ENLIST = """
+_ENLIST = f"""
     INSERT INTO dr_events_participation AS participation
            (event_id, session_id, state, reason, binding, joined_at, joined_late,
             joined_generation, before_w, place, attempts, was_limited, next_attempt_at,
@@ -195,14 +195,14 @@ _ENLIST = """
            session.started_at > event.activated_at, session.generation, session.power_w,
            jsonb_build_object(
                'site_name', site.name, 'timezone', site.timezone, 'grid_zone', site.grid_zone,
-               'substation', site.substation, 'feeder', site.feeder),
+               'substation', site.substation, 'feeder', site.feeder,
+               'voltage_v', {circuits.VOLTAGE_V}, 'phases', {circuits.PHASES}),
            0, FALSE, %(now)s, session.confirmed_unit, session.confirmed_value
       FROM unnest(%(events)s::uuid[], %(sessions)s::bigint[]) AS pair (event_id, session_id)
       JOIN dr_events_event AS event ON event.id = pair.event_id AND event.status = 'active'
       JOIN chargers_session AS session ON session.id = pair.session_id
                                       AND session.ended_at IS NULL
-      JOIN chargers_chargestation AS station ON station.id = session.chargestation_id
-      JOIN chargers_site AS site ON site.id = station.site_id
+      {circuits.JOINS}
      -- Else the order in which reports list them would hang on how it was planned.
      ORDER BY pair.event_id, pair.session_id
         -- Who is back has proven nothing yet: how its first stay was answered is in its commands.

@@ -15,14 +15,14 @@ from django.conf import settings as django_settings
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chargers.models import AuditEntry
+from chargers.models import AuditEntry, Connector, MeterReading
 from dr_events import verify
-from dr_events.evidence import seal
+from dr_events.evidence import gathering, seal
 from dr_events.evidence.files import cells_of, rows_in
 from dr_events.evidence.tables import COMPUTED, OPT_OUTS, TABLES
 from tests.dr_events.evidence.told import metered, package_of, told_event, verified
 from tests.dr_events.story import accept, declare, leave, opt_out, steer
-from tests.fleet import make_session
+from tests.fleet import later, make_session
 
 KEYS = {"2026a": "1f" * 32, "2025": "2e" * 32}
 # The story has no opt-outs and no earlier days.
@@ -287,6 +287,33 @@ def test_who_opted_out_has_no_baseline_also_when_its_car_left_before_the_end(
     assert (row["outcome"], row["baseline_problem"]) == ("opted_out", "left_alone")
     assert (row["baseline_w"], row["delivered_kwh"]) == ("", "")
     assert verified(path)[0] == 0
+
+
+def test_figures_stay_when_a_connector_is_corrected_after_the_event(transactional_db, tmp_path):
+    six_amperes = {"kind": "per_session", "unit": "current", "value": 6}
+    event, session, _ = told_event(limit=six_amperes)
+    MeterReading.objects.filter(session=session).update(power_w=None, current_a=5.0)
+    before = members(package_of(event, tmp_path / "before.zip"))
+
+    Connector.objects.filter(pk=session.connector_id).update(phases=1, voltage_v=240)
+
+    after = members(package_of(event, tmp_path / "after.zip"))
+    names = [table.file_name for table in TABLES if table.name not in ("audit", "chain")]
+    assert [name for name in names if before[name] != after[name]] == []
+    # 5 A × 230 V × 3 phases.
+    assert "3450.0" in {row["baseline_w"] for row in rows_of(tmp_path / "after.zip", "performance")}
+
+
+def test_a_participation_from_before_circuits_were_kept_has_the_connector_s(transactional_db):
+    event, session, _ = told_event()
+    part = event.participations.get(session=session)
+    del part.place["voltage_v"], part.place["phases"]
+    part.save()
+    Connector.objects.filter(pk=session.connector_id).update(phases=1, voltage_v=240)
+
+    found = next(gathering.parts(event, as_of=later(7200))).row
+
+    assert (found.voltage_v, found.phases) == (240.0, 1)
 
 
 def test_who_took_it_is_on_record(transactional_db, tmp_path):
