@@ -18,7 +18,7 @@ from dr_events.evidence.baselines import MAXIMUM_BASE_LOAD, METER_BEFORE, METHOD
 from dr_events.evidence.instants import floor_to, seconds_of, time_of, zone_of
 from dr_events.evidence.intervals import MINIMUM_COMPLETENESS_PERCENT
 from dr_events.evidence.outcomes import EXCEPTIONS, LEFT_ALONE, Outcome
-from dr_events.evidence.performance import EVENT, Cut, Figures, Part, kwh, percent
+from dr_events.evidence.performance import EDITION, EVENT, Cut, Figures, Part, kwh, percent
 from dr_events.evidence.site_baselines import (
     QUARTER_S,
     SITE_METHODS,
@@ -42,8 +42,8 @@ Sums = defaultdict[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a computation is made by: the program's interval, methods and holidays, and when it was
-    made. `started_at` and `ended_at` are the event's."""
+    """What a computation is made by: the program's interval, methods and holidays, when it was
+    made, and the edition of its figures. `started_at` and `ended_at` are the event's."""
 
     interval_minutes: int
     methods: tuple[str, ...]
@@ -52,6 +52,7 @@ class Terms:
     started_at: datetime | None
     ended_at: datetime | None
     holidays: tuple[date, ...] = ()
+    edition: int = EDITION
 
     @property
     def step_s(self) -> float:
@@ -150,7 +151,12 @@ class Computation:
 
     def add(self, part: Part) -> Figures:
         """The figures of one participation."""
-        found = performance.figures_of(part, as_of_s=self._as_of_s, step_s=self.terms.step_s)
+        found = performance.figures_of(
+            part,
+            as_of_s=self._as_of_s,
+            step_s=self.terms.step_s,
+            edition=self.terms.edition,
+        )
         self._count(found)
         self._add_to_site(found)
         for cut in found.cuts:

@@ -21,7 +21,7 @@ from dr_events.evidence.baselines import BEFORE_S, METER_BEFORE, METHODS
 from dr_events.evidence.computation import Terms
 from dr_events.evidence.files import time_in, time_text
 from dr_events.evidence.intervals import MAX_GAP_S, MINIMUM_COMPLETENESS_PERCENT
-from dr_events.evidence.performance import REBOUND_S, SHOWN_BEFORE_S
+from dr_events.evidence.performance import EDITION, REBOUND_S, SHOWN_BEFORE_S
 
 FORMAT = "ev-demand-response-evidence/1"
 EXPORT_FORMAT = "ev-demand-response-export/1"
@@ -118,6 +118,7 @@ def terms_json(terms: Terms) -> dict[str, Any]:
         "started_at": _text_or_none(terms.started_at),
         "ended_at": _text_or_none(terms.ended_at),
         "holidays": [day.isoformat() for day in terms.holidays],
+        "edition": terms.edition,
     }
 
 
@@ -140,17 +141,22 @@ def terms_in(manifest: dict[str, Any]) -> Terms:
         ended_at=time_in(said["ended_at"]),
         # A package that was made before there was a calendar has none.
         holidays=tuple(date.fromisoformat(day) for day in said.get("holidays", ())),
+        # Nor has one from before there were editions.
+        edition=int(said.get("edition", 1)),
     )
 
 
 def unknown_methods(manifest: dict[str, Any]) -> list[str]:
-    """Methods that this software has not, or has in another version; constants likewise."""
+    """Methods that this software has not, or has in another version; editions and constants
+    likewise."""
     ours = {id_: method.version for id_, method in METHODS.items()}
     wrong = [
         f"method {said['id']} version {said['version']} is not known here"
         for said in manifest["methods"]
         if ours.get(said["id"]) != said["version"]
     ]
+    if (edition := terms_in(manifest).edition) not in range(1, EDITION + 1):
+        wrong.append(f"edition {edition} of the figures is not known here")
     if manifest["constants"] != CONSTANTS:
         wrong.append("the constants are not those of this software")
     return wrong

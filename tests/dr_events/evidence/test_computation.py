@@ -1,5 +1,6 @@
 """Whatever the raw rows are: counts add up, energy integrates, gaps stay gaps."""
 
+from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 
@@ -115,3 +116,73 @@ def test_energy_of_the_event_is_that_of_its_intervals_and_no_gap_is_a_zero(found
             assert (one.metered_w is None) == (one.quality != "ok")
             assert one.ends_at - one.starts_at <= timedelta(minutes=5)
         assert all(a.ends_at == b.starts_at for a, b in pairwise(mine))
+
+
+# --- single figures, by hand -------------------------------------------------------------------
+
+
+def told(commands, told_readings, *, joined_s=0, released_s=1200, **changes):
+    """A participation: its limits in W by the second (None: a clear), its readings (second, W)."""
+    row = PARTICIPATIONS.row(**{
+        **dict.fromkeys(PARTICIPATIONS.names), "participation": 1, "session": "s", "site": "site",
+        "site_timezone": "UTC", "voltage_v": 230.0, "phases": 3, "state": "confirmed", "reason": "",
+        "joined_at": later(joined_s), "joined_late": False, "released_at": later(released_s),
+        "session_started_at": later(-7200), **changes,
+    })  # fmt: skip
+    ordered = [
+        COMMANDS.row(
+            1, index, index, "clear" if value is None else "set",
+            "" if value is None else "power", value, "", "accepted", "", later(at_s), None, None,
+            None,
+        )
+        for index, (at_s, value) in enumerate(commands)
+    ]  # fmt: skip
+    metered = [READINGS.row(1, later(at_s), power_w, None, None) for at_s, power_w in told_readings]
+    return Part(row, ordered, [], metered)
+
+
+def drawing(*stretches, every_s=30):
+    """Readings of a constant draw in each stretch: (from, to, W), the last second included."""
+    return [
+        (at_s, power_w)
+        for from_s, to_s, power_w in stretches
+        for at_s in (*range(from_s, to_s, every_s), to_s)
+    ]
+
+
+def figures(part, **terms):
+    rows = {}
+    for table, row in computed(replace(TERMS, **terms), [part], lambda *_: []):
+        rows.setdefault(table, []).append(row)
+    return rows
+
+
+# A limit of 4 kW for the first half of a five-minute interval, obeyed to the watt, and none in the
+# second.
+HALF_AN_INTERVAL = told(
+    [(0, 4000.0), (150, None)],
+    drawing((-1800, -1, 11_000.0), (0, 150, 4000.0), (151, 1500, 11_000.0)),
+)
+
+
+def test_what_is_drawn_after_a_limit_is_not_over_it():
+    (row,) = figures(HALF_AN_INTERVAL)[PERFORMANCE]
+
+    assert row.over_limit_kwh == 0
+
+
+def test_what_is_drawn_over_one_limit_is_not_made_good_under_another():
+    part = told([(0, 4000.0), (100, 8000.0)], drawing((-1800, -1, 11_000.0), (0, 1200, 6000.0)))
+
+    (row,) = figures(part)[PERFORMANCE]
+
+    # 2 kW above the first limit, for 100 s; then 2 kW under the second.
+    assert row.over_limit_kwh == pytest.approx(2 * 100 / 3600, abs=1e-6)
+
+
+def test_a_package_of_the_first_edition_is_computed_as_it_was_then():
+    (row,) = figures(HALF_AN_INTERVAL, edition=1)[PERFORMANCE]
+
+    # The mean over the interval is 7,488 W: half of it at 4 kW, a line up of a second, 11 kW.
+    mean_w = (150 * 4000 + 7500 + 149 * 11_000) / 300
+    assert row.over_limit_kwh == pytest.approx((mean_w - 4000) * 150 / 3.6e6, abs=1e-6)

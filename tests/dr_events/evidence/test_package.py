@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -16,12 +17,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chargers.models import AuditEntry, Connector, MeterReading
-from dr_events import verify
+from dr_events import intake, reports, verify
 from dr_events.evidence import gathering, seal
 from dr_events.evidence.files import cells_of, rows_in
 from dr_events.evidence.tables import COMPUTED, OPT_OUTS, TABLES
 from tests.dr_events.evidence.told import metered, package_of, told_event, verified
-from tests.dr_events.story import accept, declare, leave, opt_out, steer
+from tests.dr_events.story import OPERATOR, accept, declare, leave, opt_out, steer
 from tests.fleet import later, make_session
 
 KEYS = {"2026a": "1f" * 32, "2025": "2e" * 32}
@@ -114,6 +115,43 @@ def test_a_package_from_before_there_was_a_calendar_is_verified_still(package, t
     status, said = verified(resigned(tmp_path / "old.zip", files))
 
     assert status == 0, said
+
+
+def with_edition(path, files, edition):
+    """The package with another edition in its terms, or none, signed anew."""
+    manifest = json.loads(files[seal.MANIFEST])
+    manifest["terms"].pop("edition")
+    if edition:
+        manifest["terms"]["edition"] = edition
+    return resigned(path, {**files, seal.MANIFEST: seal.canonical(manifest)})
+
+
+def test_a_package_from_before_there_were_editions_is_verified_by_the_first(
+    transactional_db, monkeypatch, tmp_path
+):
+    session = make_session()
+    event = declare(duration="PT10M")
+    accept(1)
+    metered(session, 6000.0, 0, 600)
+    higher = {"kind": "per_session", "unit": "power", "value": 8000}
+    intake.amend(event.id, {"limit": higher}, actor=OPERATOR, now=later(150))
+    steer(150)
+    accept(151)
+    steer(600)
+    accept(601)
+    event.refresh_from_db()
+    first = replace(gathering.terms_of(event, now=later(7200)), edition=1)
+    monkeypatch.setattr(reports, "terms_of", lambda *_, **__: first)
+    files = members(package_of(event, tmp_path / "package.zip"))
+
+    old, new, unknown = (
+        verified(with_edition(tmp_path / "other.zip", files, edition)) for edition in (None, 2, 99)
+    )
+
+    assert old[0] == 0, old[1]
+    assert new[0] == 1
+    assert "over_limit_kwh is" in new[1]
+    assert "edition 99 of the figures is not known here" in unknown[1]
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
