@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from itertools import groupby
 from typing import Any
 
 from dr_events.evidence import performance
@@ -159,9 +160,13 @@ class Computation:
         )
         self._count(found)
         self._add_to_site(found)
-        for cut in found.cuts:
-            self._add_to_load(cut)
+        for start_s, cuts in groupby(found.cuts, self._grid_start_s):
+            self._add_to_load(start_s, list(cuts))
         return found
+
+    def _grid_start_s(self, cut: Cut) -> float:
+        """When the interval on the clock starts of which this is all, or a part."""
+        return floor_to(cut.interval.start_s, self.terms.step_s)
 
     def _count(self, found: Figures) -> None:
         row = found.row
@@ -190,19 +195,22 @@ class Computation:
         totals.missing += found.row.intervals_missing
         _add_up(totals.sums, found.row, SUMMED)
 
-    def _add_to_load(self, cut: Cut) -> None:
-        start_s = floor_to(cut.interval.start_s, self.terms.step_s)
+    def _add_to_load(self, start_s: float, cuts: Sequence[Cut]) -> None:
+        """The parts of one interval, of one session."""
         totals = self._load.setdefault(start_s, LoadTotals())
-        totals.sessions += 1
-        totals.missing += not cut.interval.is_ok
-        if cut.interval.energy_wh is not None:
-            totals.sums["energy_wh"] += cut.interval.energy_wh
-        if cut.phase == EVENT and cut.counts:
-            totals.sums["baseline_kwh"] += cut.kwh(cut.baseline_w)
-            totals.sums["ordered_kwh"] += cut.kwh(cut.ordered.reduction_w)
-            totals.sums["metered_kwh"] += cut.kwh(cut.interval.power_w)
-            totals.sums["delivered_kwh"] += cut.kwh(cut.delivered_w)
-            totals.sums["deficiency_kwh"] += cut.kwh(cut.deficiency_w)
+        missing = sum(not cut.interval.is_ok for cut in cuts)
+        is_first = self.terms.edition < 2
+        totals.sessions += len(cuts) if is_first else 1
+        totals.missing += missing if is_first else min(missing, 1)
+        for cut in cuts:
+            if cut.interval.energy_wh is not None:
+                totals.sums["energy_wh"] += cut.interval.energy_wh
+            if cut.phase == EVENT and cut.counts:
+                totals.sums["baseline_kwh"] += cut.kwh(cut.baseline_w)
+                totals.sums["ordered_kwh"] += cut.kwh(cut.ordered.reduction_w)
+                totals.sums["metered_kwh"] += cut.kwh(cut.interval.power_w)
+                totals.sums["delivered_kwh"] += cut.kwh(cut.delivered_w)
+                totals.sums["deficiency_kwh"] += cut.kwh(cut.deficiency_w)
 
     # --- baselines ------------------------------------------------------------------------
 

@@ -27,7 +27,8 @@ from dr_events.evidence.tables import INTERVALS, PERFORMANCE, Row
 
 # How figures that belong to no baseline's method are found. It moves when one of them would, and a
 # package is computed anew by the one it was made by. In 1, which is still computed for packages of
-# then, the mean power of a whole interval was held against a limit that held for a part of it.
+# then, the mean power of a whole interval was held against a limit that held for a part of it, and
+# a session counted twice in the load of an interval in which it came or went.
 EDITION = 2
 SHOWN_BEFORE_S = 1800.0
 REBOUND_S = 3600.0

@@ -186,3 +186,31 @@ def test_a_package_of_the_first_edition_is_computed_as_it_was_then():
     # The mean over the interval is 7,488 W: half of it at 4 kW, a line up of a second, 11 kW.
     mean_w = (150 * 4000 + 7500 + 149 * 11_000) / 300
     assert row.over_limit_kwh == pytest.approx((mean_w - 4000) * 150 / 3.6e6, abs=1e-6)
+
+
+# In the event from 18:02 to 18:22, so the first and the last of its intervals are cut.
+MID_INTERVAL = told(
+    [(120, 4000.0)], drawing((-1800, 5000, 4000.0)), joined_s=120, released_s=1320
+)  # fmt: skip
+
+
+def test_a_session_that_comes_or_goes_inside_an_interval_is_one_session_in_it():
+    load = figures(MID_INTERVAL)[LOAD]
+
+    assert {row.sessions for row in load} == {1}
+    assert {row.missing for row in load} == {0}
+
+
+def test_a_session_is_missing_once_from_an_interval_of_which_too_little_was_metered():
+    part = told([], drawing((-1800, 0, 4000.0)), joined_s=120, released_s=1320)
+
+    load = {row.starts_at: (row.sessions, row.missing) for row in figures(part)[LOAD]}
+
+    assert load[later(-300)] == (1, 0)
+    assert load[NOW] == (1, 1)
+
+
+def test_the_first_edition_counted_it_in_each_part_of_the_interval():
+    load = {row.starts_at: row.sessions for row in figures(MID_INTERVAL, edition=1)[LOAD]}
+
+    assert (load[NOW], load[later(300)], load[later(1200)]) == (2, 1, 2)
