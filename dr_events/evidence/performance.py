@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -27,8 +28,9 @@ from dr_events.evidence.tables import INTERVALS, PERFORMANCE, Row
 
 # How figures that belong to no baseline's method are found. It moves when one of them would, and a
 # package is computed anew by the one it was made by. In 1, which is still computed for packages of
-# then, the mean power of a whole interval was held against a limit that held for a part of it, and
-# a session counted twice in the load of an interval in which it came or went.
+# then, the mean power of a whole interval was held against a limit that held for a part of it, a
+# session counted twice in the load of an interval in which it came or went, and of a meter's
+# register the first reading was held against the last alone.
 EDITION = 2
 SHOWN_BEFORE_S = 1800.0
 REBOUND_S = 3600.0
@@ -190,7 +192,7 @@ def figures_of(part: Part, *, as_of_s: float, step_s: float, edition: int = EDIT
     base_load = baselines.maximum_base_load(wanted, span.joined_s, span.released_s)
     event, after = _sums(cuts, EVENT), _sums(cuts, AFTER)
     found = Figures(part, outcome, baseline, base_load, event, after, cuts)
-    return Figures(part, outcome, baseline, base_load, event, after, cuts, _row(found, span))
+    return replace(found, row=_row(found, span, edition))
 
 
 def wanted_of(part: Part) -> list[Wanted]:
@@ -264,7 +266,7 @@ def _sums(cuts: Iterable[Cut], phase: str) -> Sums:
     return sums
 
 
-def _row(found: Figures, span: Span) -> Row:
+def _row(found: Figures, span: Span, edition: int) -> Row:
     row, counted, zone = found.part.row, found.counted, zone_of(found.part.row.site_timezone)
     values: Row = PERFORMANCE.row(
         participation=row.participation,
@@ -284,7 +286,7 @@ def _row(found: Figures, span: Span) -> Row:
         performance_percent=percent(kwh(counted.delivered_kwh), kwh(counted.ordered_kwh))
         if counted
         else None,
-        register_kwh=_register_kwh(found.part, span),
+        register_kwh=_register_kwh(found.part, span, edition),
         over_limit_kwh=kwh(found.event.over_limit_kwh) if found.event.covered_s else None,
         completeness_percent=found.event.completeness_percent,
         intervals=found.event.intervals,
@@ -302,16 +304,19 @@ def _row(found: Figures, span: Span) -> Row:
     return values
 
 
-def _register_kwh(part: Part, span: Span) -> float | None:
+def _register_kwh(part: Part, span: Span, edition: int) -> float | None:
     """What the meter's own register counted between the first and the last reading in the event.
-    Nothing where it ran backwards or told nothing twice."""
+    Nothing where it ran backwards, as another meter's would, or told nothing twice."""
     told = [
         reading.meter_wh
         for reading in part.readings
         if reading.meter_wh is not None
         and span.joined_s <= seconds_of(reading.metered_at) <= span.released_s
     ]
-    return kwh((told[-1] - told[0]) / 1000) if len(told) > 1 and told[-1] >= told[0] else None
+    steps = pairwise(told) if edition >= 2 else pairwise([*told[:1], *told[-1:]])
+    if len(told) < 2 or any(later < earlier for earlier, later in steps):
+        return None
+    return kwh((told[-1] - told[0]) / 1000)
 
 
 def interval_rows(found: Figures) -> Iterator[Row]:

@@ -214,3 +214,30 @@ def test_the_first_edition_counted_it_in_each_part_of_the_interval():
     load = {row.starts_at: row.sessions for row in figures(MID_INTERVAL, edition=1)[LOAD]}
 
     assert (load[NOW], load[later(300)], load[later(1200)]) == (2, 1, 2)
+
+
+def registered(*told_wh):
+    """The register at 0, 300, 600… seconds, Wh."""
+    part = told([(0, 4000.0)], [])
+    readings = [
+        READINGS.row(1, later(300 * index), 4000.0, None, wh) for index, wh in enumerate(told_wh)
+    ]
+    return replace(part, readings=readings)
+
+
+@pytest.mark.parametrize(
+    ("told_wh", "edition", "counted_kwh"),
+    [
+        ((1000.0, 1500.0, None, 2500.0), 2, 1.5),
+        ((1000.0, 1000.0), 2, 0.0),
+        ((1000.0,), 2, None),
+        ((1000.0, 900.0), 2, None),
+        # Another meter since 18:10: what it has counted is not the difference.
+        ((1000.0, 5000.0, 100.0, 1100.0), 2, None),
+        ((1000.0, 5000.0, 100.0, 1100.0), 1, 0.1),
+    ],
+)
+def test_a_register_that_ever_ran_backwards_tells_nothing(told_wh, edition, counted_kwh):
+    (row,) = figures(registered(*told_wh), edition=edition)[PERFORMANCE]
+
+    assert row.register_kwh == counted_kwh
