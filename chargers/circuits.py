@@ -15,9 +15,20 @@ JOINS = """
       LEFT JOIN chargers_connector AS connector ON connector.id = session.connector_id
 """
 
-COLUMNS = """
+# Volts per phase, and phases in use, as `chargers.models.circuit_of` has them.
+VOLTAGE_V = "COALESCE(connector.voltage_v, site.voltage_v)"
+PHASES = """
+           COALESCE(NULLIF(connector.phases, 0),
+                    CASE WHEN connector.power_type = 'ac_1_phase'
+                           OR (COALESCE(connector.power_type, '') IN ('', 'unknown')
+                               AND connector.max_power_w > 0
+                               AND connector.max_power_w < 10000)
+                         THEN 1 ELSE 3 END)
+"""
+
+COLUMNS = f"""
            connector.power_type, connector.phases, connector.max_current_a,
-           connector.max_power_w, COALESCE(connector.voltage_v, site.voltage_v) AS voltage_v
+           connector.max_power_w, {VOLTAGE_V} AS voltage_v
 """
 
 EXEMPT_REASON = """
@@ -26,16 +37,8 @@ EXEMPT_REASON = """
                 WHEN site.exempt THEN 'exempt_site' ELSE '' END
 """
 
-# What an ampere comes to in watts: volts times phases, as `Circuit.watts` has it.
-WATTS_PER_AMPERE = """
-           COALESCE(connector.voltage_v, site.voltage_v) *
-           COALESCE(NULLIF(connector.phases, 0),
-                    CASE WHEN connector.power_type = 'ac_1_phase'
-                           OR (COALESCE(connector.power_type, '') IN ('', 'unknown')
-                               AND connector.max_power_w > 0
-                               AND connector.max_power_w < 10000)
-                         THEN 1 ELSE 3 END)
-"""
+# What an ampere comes to in watts, as `Circuit.watts` has it.
+WATTS_PER_AMPERE = f"{VOLTAGE_V} * {PHASES}"
 
 # The limit that is wanted of `session` in watts.
 WANTED_W = f"""

@@ -316,6 +316,7 @@ class Participation(models.Model):
         null=True, help_text="Metered draw when the session came into the event."
     )
 
+    # And its circuit, for what the figures make of amperes: `voltage_v` and `phases`.
     place = models.JSONField(
         null=True, help_text="Its site and place in the grid as they were when it came in."
     )

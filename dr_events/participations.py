@@ -14,7 +14,7 @@ from uuid import UUID
 import structlog
 from django.db import transaction
 
-from chargers import limits, sql
+from chargers import circuits, limits, sql
 from chargers.limits import Want
 from chargers.tasks import dispatch_bell
 from dr_events import facts, judgement, planner, pools
@@ -198,7 +198,7 @@ _CLIMBED = """
      WHERE event.id = climbed.id
 """
 
-_ENLIST = """
+_ENLIST = f"""
     INSERT INTO dr_events_participation AS participation
            (event_id, session_id, state, reason, binding, joined_at, joined_late,
             joined_generation, before_w, place, attempts, was_limited, next_attempt_at,
@@ -207,19 +207,24 @@ _ENLIST = """
            session.started_at > event.activated_at, session.generation, session.power_w,
            jsonb_build_object(
                'site_name', site.name, 'timezone', site.timezone, 'grid_zone', site.grid_zone,
-               'substation', site.substation, 'feeder', site.feeder),
+               'substation', site.substation, 'feeder', site.feeder,
+               'voltage_v', {circuits.VOLTAGE_V}, 'phases', {circuits.PHASES}),
            0, FALSE, %(now)s, session.confirmed_unit, session.confirmed_value
       FROM unnest(%(events)s::uuid[], %(sessions)s::bigint[]) AS pair (event_id, session_id)
       JOIN dr_events_event AS event ON event.id = pair.event_id AND event.status = 'active'
       JOIN chargers_session AS session ON session.id = pair.session_id
                                       AND session.ended_at IS NULL
-      JOIN chargers_chargestation AS station ON station.id = session.chargestation_id
-      JOIN chargers_site AS site ON site.id = station.site_id
+      {circuits.JOINS}
      -- Else the order in which reports list them would hang on how it was planned.
      ORDER BY pair.event_id, pair.session_id
+        -- Who is back has proven nothing yet: how its first stay was answered is in its commands.
+        -- When it came in, and what it drew then, stays: no later draw is without the event.
         ON CONFLICT (event_id, session_id) DO UPDATE
        SET state = 'pending', reason = '', released_at = NULL, released_generation = NULL,
-           was_limited = FALSE, restored_at = NULL
+           was_limited = FALSE, restored_at = NULL, wanted_unit = NULL, wanted_value = NULL,
+           wanted_at = NULL, confirmed_unit = EXCLUDED.confirmed_unit,
+           confirmed_value = EXCLUDED.confirmed_value, accepted_at = NULL, complied_at = NULL,
+           over_limit_since = NULL
      WHERE participation.released_at IS NOT NULL
  RETURNING participation.session_id,
            -- No earlier version of the row has been replaced.
@@ -233,10 +238,12 @@ _RELEASE = """
        SET released_at = %(now)s, binding = FALSE, next_attempt_at = NULL,
            was_limited = session.may_be_limited OR (
                session.ended_at IS NOT NULL AND participation.confirmed_unit IS NOT NULL),
-           state = CASE WHEN gone.reason <> 'event_ended' THEN 'ended'
+           state = CASE WHEN state = 'exempt' THEN state
+                        WHEN gone.reason <> 'event_ended' THEN 'ended'
                         WHEN state = 'pending' AND accepted_at IS NOT NULL THEN 'confirmed'
                         WHEN state = 'pending' THEN 'ended' ELSE state END,
-           reason = CASE WHEN gone.reason <> 'event_ended' THEN gone.reason
+           reason = CASE WHEN state = 'exempt' THEN participation.reason
+                         WHEN gone.reason <> 'event_ended' THEN gone.reason
                          WHEN state = 'pending' THEN 'event_ended_before_answer'
                          ELSE participation.reason END
       FROM unnest(%(events)s::uuid[], %(sessions)s::bigint[]) AS pair (event_id, session_id)

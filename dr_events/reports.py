@@ -29,7 +29,14 @@ from dr_events import figures
 from dr_events.evidence import keys, seal, tables
 from dr_events.evidence.baselines import METER_BEFORE
 from dr_events.evidence.computation import Terms
-from dr_events.evidence.gathering import event_json, milliseconds, snapshot, terms_of
+from dr_events.evidence.gathering import (
+    PHASES,
+    VOLTAGE_V,
+    event_json,
+    milliseconds,
+    snapshot,
+    terms_of,
+)
 from dr_events.evidence.production import Production, Progress
 from dr_events.evidence.tables import PARTICIPATIONS, PERFORMANCE, Kind, Stream, Table
 from dr_events.models import Event
@@ -116,7 +123,10 @@ COLUMNS = (
         Kind.NUMBER,
     ),
     Column(
-        "metered_w", "metered.power_w", "latest metered draw while in the event, W", Kind.NUMBER
+        "metered_w",
+        "metered.power_w",
+        "latest metered draw while in the event, W; from amperes where no power was told",
+        Kind.NUMBER,
     ),
     Column("metered_at", "metered.metered_at", "when that was metered", Kind.TIME),
     Column("session_started_at", "session.started_at", "", Kind.TIME),
@@ -319,9 +329,12 @@ _ROWS = f"""
       JOIN chargers_site AS site ON site.id = station.site_id
       LEFT JOIN chargers_connector AS connector ON connector.id = session.connector_id
       LEFT JOIN LATERAL (
-           SELECT reading.power_w, reading.metered_at FROM chargers_meterreading AS reading
-            WHERE reading.session_id = session.id
+           SELECT COALESCE(reading.power_w, reading.current_a * {VOLTAGE_V} * {PHASES}) AS power_w,
+                  reading.metered_at
+             FROM chargers_meterreading AS reading
+            WHERE reading.session_id = session.id AND reading.metered_at >= part.joined_at
               AND (part.released_at IS NULL OR reading.metered_at <= part.released_at)
+              AND (reading.power_w IS NOT NULL OR reading.current_a IS NOT NULL)
             ORDER BY reading.metered_at DESC LIMIT 1) AS metered ON TRUE
      WHERE part.event_id = %s ORDER BY part.id
 """

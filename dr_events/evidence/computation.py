@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from itertools import groupby
 from typing import Any
 
 from dr_events.evidence import performance
@@ -18,7 +19,7 @@ from dr_events.evidence.baselines import MAXIMUM_BASE_LOAD, METER_BEFORE, METHOD
 from dr_events.evidence.instants import floor_to, seconds_of, time_of, zone_of
 from dr_events.evidence.intervals import MINIMUM_COMPLETENESS_PERCENT
 from dr_events.evidence.outcomes import EXCEPTIONS, LEFT_ALONE, Outcome
-from dr_events.evidence.performance import EVENT, Cut, Figures, Part, kwh, percent
+from dr_events.evidence.performance import EDITION, EVENT, Cut, Figures, Part, kwh, percent
 from dr_events.evidence.site_baselines import (
     QUARTER_S,
     SITE_METHODS,
@@ -44,9 +45,9 @@ SWEPT_WITHIN = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a computation is made by: the program's interval, methods and holidays, and when it was
-    made. `started_at` and `ended_at` are the event's, `ends_at` is when it was to end. `versions`
-    of methods are said where they may not be today's."""
+    """What a computation is made by: the program's interval, methods and holidays, when it was
+    made, and the edition of its figures. `started_at` and `ended_at` are the event's, `ends_at` is
+    when it was to end. `versions` of methods are said where they may not be today's."""
 
     interval_minutes: int
     methods: tuple[str, ...]
@@ -57,6 +58,7 @@ class Terms:
     holidays: tuple[date, ...] = ()
     ends_at: datetime | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
+    edition: int = EDITION
 
     @property
     def step_s(self) -> float:
@@ -166,12 +168,21 @@ class Computation:
 
     def add(self, part: Part) -> Figures:
         """The figures of one participation."""
-        found = performance.figures_of(part, as_of_s=self._as_of_s, step_s=self.terms.step_s)
+        found = performance.figures_of(
+            part,
+            as_of_s=self._as_of_s,
+            step_s=self.terms.step_s,
+            edition=self.terms.edition,
+        )
         self._count(found)
         self._add_to_site(found)
-        for cut in found.cuts:
-            self._add_to_load(cut)
+        for start_s, cuts in groupby(found.cuts, self._grid_start_s):
+            self._add_to_load(start_s, list(cuts))
         return found
+
+    def _grid_start_s(self, cut: Cut) -> float:
+        """When the interval on the clock starts of which this is all, or a part."""
+        return floor_to(cut.interval.start_s, self.terms.step_s)
 
     def _count(self, found: Figures) -> None:
         row = found.row
@@ -200,19 +211,22 @@ class Computation:
         totals.missing += found.row.intervals_missing
         _add_up(totals.sums, found.row, SUMMED)
 
-    def _add_to_load(self, cut: Cut) -> None:
-        start_s = floor_to(cut.interval.start_s, self.terms.step_s)
+    def _add_to_load(self, start_s: float, cuts: Sequence[Cut]) -> None:
+        """The parts of one interval, of one session."""
         totals = self._load.setdefault(start_s, LoadTotals())
-        totals.sessions += 1
-        totals.missing += not cut.interval.is_ok
-        if cut.interval.energy_wh is not None:
-            totals.sums["energy_wh"] += cut.interval.energy_wh
-        if cut.phase == EVENT and cut.counts:
-            totals.sums["baseline_kwh"] += cut.kwh(cut.baseline_w)
-            totals.sums["ordered_kwh"] += cut.kwh(cut.ordered.reduction_w)
-            totals.sums["metered_kwh"] += cut.kwh(cut.interval.power_w)
-            totals.sums["delivered_kwh"] += cut.kwh(cut.delivered_w)
-            totals.sums["deficiency_kwh"] += cut.kwh(cut.deficiency_w)
+        missing = sum(not cut.interval.is_ok for cut in cuts)
+        is_first = self.terms.edition < 2
+        totals.sessions += len(cuts) if is_first else 1
+        totals.missing += missing if is_first else min(missing, 1)
+        for cut in cuts:
+            if cut.interval.energy_wh is not None:
+                totals.sums["energy_wh"] += cut.interval.energy_wh
+            if cut.phase == EVENT and cut.counts:
+                totals.sums["baseline_kwh"] += cut.kwh(cut.baseline_w)
+                totals.sums["ordered_kwh"] += cut.kwh(cut.ordered.reduction_w)
+                totals.sums["metered_kwh"] += cut.kwh(cut.interval.power_w)
+                totals.sums["delivered_kwh"] += cut.kwh(cut.delivered_w)
+                totals.sums["deficiency_kwh"] += cut.kwh(cut.deficiency_w)
 
     # --- baselines ------------------------------------------------------------------------
 

@@ -46,6 +46,11 @@ SESSIONS_AT_ONCE = 50
 TIMES = ("declared_at", "starts_at", "ends_at", "activated_at", "ended_at", "restored_at")
 GAP = timedelta(seconds=MAX_GAP_S)
 
+# A participation's circuit is that of when the session came in: connectors are corrected later, and
+# what an event came to must not change with them. Those from before that was kept have none.
+VOLTAGE_V = f"COALESCE((part.place ->> 'voltage_v')::float8, {circuits.VOLTAGE_V})"
+PHASES = f"COALESCE((part.place ->> 'phases')::int, {circuits.PHASES})"
+
 
 @contextmanager
 def snapshot() -> Iterator[None]:
@@ -113,9 +118,7 @@ def parts(event: Event, *, as_of: datetime) -> Iterator[Part]:
 
 
 def _participation(row: dict[str, Any]) -> Any:
-    circuit = circuits.of_row(row)
-    facts = {**row, "voltage_v": circuit.voltage_v, "phases": circuit.phases}
-    return PARTICIPATIONS.row(*(facts[name] for name in PARTICIPATIONS.names))
+    return PARTICIPATIONS.row(*(row[name] for name in PARTICIPATIONS.names))
 
 
 def _whole(rows: Sequence[Any], as_of: datetime) -> Iterator[Part]:
@@ -247,10 +250,10 @@ def _sessions_at(bounds: dict[str, Any]) -> Iterator[tuple[dict[str, Any], list[
         for row in sql.rows(_READINGS_OF, {**bounds, "sessions": [one["id"] for one in some]}):
             told[row["session_id"]].append(row)
         for session in some:
-            circuit = circuits.of_row(session)
+            watts_per_ampere = session["voltage_v"] * session["phases"]
             yield session, [
                 Reading(seconds_of(row["metered_at"]), row["power_w"], row["current_a"],
-                        circuit.voltage_v * circuit.phases)
+                        watts_per_ampere)
                 for row in told[session["id"]]
             ]  # fmt: skip
 
@@ -280,7 +283,7 @@ _PARTICIPATIONS = f"""
            part.attempts, part.first_sent_at, part.accepted_at, part.complied_at,
            part.released_at, part.was_limited, part.restored_at,
            session.started_at AS session_started_at, session.ended_at AS session_ended_at,
-           {circuits.COLUMNS}
+           {VOLTAGE_V} AS voltage_v, {PHASES} AS phases
       FROM dr_events_participation AS part
       JOIN chargers_session AS session ON session.id = part.session_id
       {circuits.JOINS}
@@ -347,9 +350,12 @@ _FIRST_SESSION = """
 """
 
 _SESSIONS_AT = f"""
-    SELECT session.id, session.started_at, session.ended_at, {circuits.COLUMNS}
+    SELECT session.id, session.started_at, session.ended_at, {VOLTAGE_V} AS voltage_v,
+           {PHASES} AS phases
       FROM chargers_session AS session
       {circuits.JOINS}
+      LEFT JOIN dr_events_participation AS part
+        ON part.session_id = session.id AND part.event_id = %(event)s
      WHERE site.external_id = %(site)s AND session.started_at < %(end)s
        AND (session.ended_at IS NULL OR session.ended_at > %(start)s)
      ORDER BY session.id

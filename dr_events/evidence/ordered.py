@@ -28,16 +28,29 @@ class Ordered:
     reduction_w: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """One limit (W), from `from_s` to `to_s`."""
+
+    from_s: float
+    to_s: float
+    limit_w: float
+
+    @property
+    def lasts_s(self) -> float:
+        return self.to_s - self.from_s
+
+
 def ordered_in(
     wanted: Sequence[Wanted], start_s: float, end_s: float, *, baseline_w: float | None
 ) -> Ordered:
     """What was ordered from `start_s` to `end_s`. `wanted` is in the order of time."""
     limited_s = limit_ws = reduction_ws = 0.0
-    for limit_w, lasts_s in _stretches(wanted, start_s, end_s):
-        limited_s += lasts_s
-        limit_ws += limit_w * lasts_s
+    for one in stretches_in(wanted, start_s, end_s):
+        limited_s += one.lasts_s
+        limit_ws += one.limit_w * one.lasts_s
         if baseline_w is not None:
-            reduction_ws += max(0.0, baseline_w - limit_w) * lasts_s
+            reduction_ws += max(0.0, baseline_w - one.limit_w) * one.lasts_s
     return Ordered(
         limit_ws / limited_s if limited_s else None,
         limited_s,
@@ -45,14 +58,13 @@ def ordered_in(
     )
 
 
-def _stretches(
-    wanted: Sequence[Wanted], start_s: float, end_s: float
-) -> Iterator[tuple[float, float]]:
+def stretches_in(wanted: Sequence[Wanted], start_s: float, end_s: float) -> Iterator[Stretch]:
+    """Where from `start_s` to `end_s` which limit was wanted; in between, none was."""
     for index, one in enumerate(wanted):
         until_s = wanted[index + 1].from_s if index + 1 < len(wanted) else end_s
         from_s, to_s = max(one.from_s, start_s), min(until_s, end_s)
         if one.limit_w is not None and to_s > from_s:
-            yield one.limit_w, to_s - from_s
+            yield Stretch(from_s, to_s, one.limit_w)
 
 
 def limited_at(wanted: Sequence[Wanted], at_s: float) -> bool:

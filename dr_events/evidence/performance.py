@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -13,6 +14,7 @@ from dr_events.evidence import baselines
 from dr_events.evidence.baselines import Flat
 from dr_events.evidence.instants import hour_label, seconds_of, time_of, zone_of
 from dr_events.evidence.intervals import (
+    Curve,
     Interval,
     Quality,
     Reading,
@@ -20,10 +22,16 @@ from dr_events.evidence.intervals import (
     cuts_between,
     intervals_of,
 )
-from dr_events.evidence.ordered import Ordered, Wanted, ordered_in
+from dr_events.evidence.ordered import Ordered, Wanted, ordered_in, stretches_in
 from dr_events.evidence.outcomes import LEFT_ALONE, Outcome, outcome_of
 from dr_events.evidence.tables import INTERVALS, PERFORMANCE, Row
 
+# How figures that belong to no baseline's method are found. It moves when one of them would, and a
+# package is computed anew by the one it was made by. In 1, which is still computed for packages of
+# then, the mean power of a whole interval was held against a limit that held for a part of it, a
+# session counted twice in the load of an interval in which it came or went, and of a meter's
+# register the first reading was held against the last alone.
+EDITION = 2
 SHOWN_BEFORE_S = 1800.0
 REBOUND_S = 3600.0
 BEFORE, EVENT, AFTER = "before", "event", "after"
@@ -76,12 +84,13 @@ def span_of(row: Any, *, as_of_s: float) -> Span:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """One interval with what was ordered in it."""
+    """One interval with what was ordered in it, and what was metered above the limit, kWh."""
 
     interval: Interval
     ordered: Ordered
     phase: str
     baseline_w: float | None
+    over_limit_kwh: float
 
     @property
     def counts(self) -> bool:
@@ -102,7 +111,7 @@ class Cut:
 
     def kwh(self, power_w: float | None) -> float:
         """A power over the seconds of it that were metered."""
-        return (power_w or 0.0) * self.interval.covered_s / 3.6e6
+        return _kwh_in(self.interval, power_w)
 
 
 @dataclass(slots=True)
@@ -131,7 +140,7 @@ class Sums:
         self.length_s += interval.length_s
         self.covered_s += interval.covered_s
         self.metered_kwh += (interval.energy_wh or 0.0) / 1000
-        self.over_limit_kwh += cut.kwh(_above(cut)) * cut.ordered.limited_s / interval.length_s
+        self.over_limit_kwh += cut.over_limit_kwh
         if cut.counts:
             self.counted += 1
             self.baseline_kwh += cut.kwh(cut.baseline_w)
@@ -144,9 +153,8 @@ class Sums:
         return round(100 * self.covered_s / self.length_s, 2) if self.length_s else None
 
 
-def _above(cut: Cut) -> float:
-    power_w, limit_w = cut.interval.power_w, cut.ordered.limit_w
-    return 0.0 if power_w is None or limit_w is None else max(0.0, power_w - limit_w)
+def _kwh_in(interval: Interval, power_w: float | None) -> float:
+    return (power_w or 0.0) * interval.covered_s / 3.6e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +176,7 @@ class Figures:
         return self.event if self.event.counted else None
 
 
-def figures_of(part: Part, *, as_of_s: float, step_s: float) -> Figures:
+def figures_of(part: Part, *, as_of_s: float, step_s: float, edition: int = EDITION) -> Figures:
     """All figures of a participation, at intervals of `step_s`, as known at `as_of_s`."""
     row, span = part.row, span_of(part.row, as_of_s=as_of_s)
     outcome, wanted = outcome_of(row), wanted_of(part)
@@ -180,11 +188,11 @@ def figures_of(part: Part, *, as_of_s: float, step_s: float) -> Figures:
     edges = cuts_between(
         span.from_s, span.to_s, step_s=step_s, also=(span.joined_s, span.released_s)
     )
-    cuts = list(_cuts(intervals_of(curve, edges), span, wanted, baseline.power_w))
+    cuts = list(_cuts(curve, edges, span, wanted, baseline.power_w, edition))
     base_load = baselines.maximum_base_load(wanted, span.joined_s, span.released_s)
     event, after = _sums(cuts, EVENT), _sums(cuts, AFTER)
     found = Figures(part, outcome, baseline, base_load, event, after, cuts)
-    return Figures(part, outcome, baseline, base_load, event, after, cuts, _row(found, span))
+    return replace(found, row=_row(found, span, edition))
 
 
 def wanted_of(part: Part) -> list[Wanted]:
@@ -215,11 +223,39 @@ def _readings(part: Part) -> Iterator[Reading]:
 
 
 def _cuts(
-    intervals: Iterable[Interval], span: Span, wanted: Sequence[Wanted], baseline_w: float | None
+    curve: Curve,
+    edges: Sequence[float],
+    span: Span,
+    wanted: Sequence[Wanted],
+    baseline_w: float | None,
+    edition: int,
 ) -> Iterator[Cut]:
-    for interval in intervals:
+    for interval in intervals_of(curve, edges):
         ordered = ordered_in(wanted, interval.start_s, interval.end_s, baseline_w=baseline_w)
-        yield Cut(interval, ordered, span.phase(interval.start_s), baseline_w)
+        if edition < 2:
+            over_kwh = _kwh_above(interval, ordered.limit_w) * ordered.limited_s / interval.length_s
+        else:
+            over_kwh = _over_limit_kwh(curve, interval, wanted)
+        yield Cut(interval, ordered, span.phase(interval.start_s), baseline_w, over_kwh)
+
+
+def _over_limit_kwh(curve: Curve, interval: Interval, wanted: Sequence[Wanted]) -> float:
+    """Metered above the limit while there was one; cut where it changes, so that what is drawn
+    under one limit is not held against another."""
+    limits_w: dict[float, float] = {}
+    edges: set[float] = set()
+    for one in stretches_in(wanted, interval.start_s, interval.end_s):
+        limits_w[one.from_s] = one.limit_w
+        edges |= {one.from_s, one.to_s}
+    is_whole = edges == {interval.start_s, interval.end_s}
+    pieces = [interval] if is_whole else intervals_of(curve, sorted(edges))
+    return sum(_kwh_above(piece, limits_w.get(piece.start_s)) for piece in pieces)
+
+
+def _kwh_above(interval: Interval, limit_w: float | None) -> float:
+    if limit_w is None or interval.power_w is None:
+        return 0.0
+    return _kwh_in(interval, max(0.0, interval.power_w - limit_w))
 
 
 def _sums(cuts: Iterable[Cut], phase: str) -> Sums:
@@ -230,7 +266,7 @@ def _sums(cuts: Iterable[Cut], phase: str) -> Sums:
     return sums
 
 
-def _row(found: Figures, span: Span) -> Row:
+def _row(found: Figures, span: Span, edition: int) -> Row:
     row, counted, zone = found.part.row, found.counted, zone_of(found.part.row.site_timezone)
     values: Row = PERFORMANCE.row(
         participation=row.participation,
@@ -250,7 +286,7 @@ def _row(found: Figures, span: Span) -> Row:
         performance_percent=percent(kwh(counted.delivered_kwh), kwh(counted.ordered_kwh))
         if counted
         else None,
-        register_kwh=_register_kwh(found.part, span),
+        register_kwh=_register_kwh(found.part, span, edition),
         over_limit_kwh=kwh(found.event.over_limit_kwh) if found.event.covered_s else None,
         completeness_percent=found.event.completeness_percent,
         intervals=found.event.intervals,
@@ -268,16 +304,19 @@ def _row(found: Figures, span: Span) -> Row:
     return values
 
 
-def _register_kwh(part: Part, span: Span) -> float | None:
+def _register_kwh(part: Part, span: Span, edition: int) -> float | None:
     """What the meter's own register counted between the first and the last reading in the event.
-    Nothing where it ran backwards or told nothing twice."""
+    Nothing where it ran backwards, as another meter's would, or told nothing twice."""
     told = [
         reading.meter_wh
         for reading in part.readings
         if reading.meter_wh is not None
         and span.joined_s <= seconds_of(reading.metered_at) <= span.released_s
     ]
-    return kwh((told[-1] - told[0]) / 1000) if len(told) > 1 and told[-1] >= told[0] else None
+    steps = pairwise(told) if edition >= 2 else pairwise([*told[:1], *told[-1:]])
+    if len(told) < 2 or any(later < earlier for earlier, later in steps):
+        return None
+    return kwh((told[-1] - told[0]) / 1000)
 
 
 def interval_rows(found: Figures) -> Iterator[Row]:

@@ -21,7 +21,7 @@ from dr_events.evidence.baselines import BEFORE_S, METER_BEFORE, METHODS
 from dr_events.evidence.computation import Terms
 from dr_events.evidence.files import time_in, time_text
 from dr_events.evidence.intervals import MAX_GAP_S, MINIMUM_COMPLETENESS_PERCENT
-from dr_events.evidence.performance import REBOUND_S, SHOWN_BEFORE_S
+from dr_events.evidence.performance import EDITION, REBOUND_S, SHOWN_BEFORE_S
 
 FORMAT = "ev-demand-response-evidence/1"
 EXPORT_FORMAT = "ev-demand-response-export/1"
@@ -119,6 +119,7 @@ def terms_json(terms: Terms) -> dict[str, Any]:
         "ended_at": _text_or_none(terms.ended_at),
         "holidays": [day.isoformat() for day in terms.holidays],
         "ends_at": _text_or_none(terms.ends_at),
+        "edition": terms.edition,
     }
 
 
@@ -144,17 +145,22 @@ def terms_in(manifest: dict[str, Any]) -> Terms:
         # Nor did one always say when its event was to end.
         ends_at=time_in(said.get("ends_at")),
         versions={method["id"]: method["version"] for method in manifest["methods"]},
+        # Nor has one from before there were editions.
+        edition=int(said.get("edition", 1)),
     )
 
 
 def unknown_methods(manifest: dict[str, Any]) -> list[str]:
-    """Methods that this software has not, or not in this version; constants likewise."""
+    """Methods that this software has not, or not in this version; editions and constants
+    likewise."""
     ours = {id_: (method.version, *method.earlier) for id_, method in METHODS.items()}
     wrong = [
         f"method {said['id']} version {said['version']} is not known here"
         for said in manifest["methods"]
         if said["version"] not in ours.get(said["id"], ())
     ]
+    if (edition := terms_in(manifest).edition) not in range(1, EDITION + 1):
+        wrong.append(f"edition {edition} of the figures is not known here")
     if manifest["constants"] != CONSTANTS:
         wrong.append("the constants are not those of this software")
     return wrong

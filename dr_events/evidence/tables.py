@@ -324,7 +324,7 @@ LOAD = Table(
     _columns("""
     starts_at time: when the interval starts
     sessions integer: sessions in it
-    missing integer: those with too little metered to count
+    missing integer: those of which too little of it was metered to count
     metered_kw number: mean draw of all that was metered, kW
     baseline_kwh number: of those in the event that count, kWh
     ordered_kwh number: the same

@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from chargers.models import AuditEntry
+from chargers.models import AuditEntry, MeterReading
 from tests.clients import problem
 from tests.dr_events.story import accept, declare, meter, steer
-from tests.fleet import make_connector, make_session, make_site, make_station
+from tests.fleet import later, make_connector, make_session, make_site, make_station
 
 pytestmark = pytest.mark.django_db
 
@@ -79,3 +79,33 @@ def test_a_report_of_what_is_over_stays_as_it_was(api):
 
     again = api.get(f"events/{event.id}/report/")
     assert json.loads(b"".join(again.streaming_content))["participations"][0] == told
+
+
+def metered_of(api, event):
+    report = json.loads(body_of(api.get(f"events/{event.id}/report/")))
+    [told] = report["participations"]
+    return told["metered_w"], told["metered_at"]
+
+
+@pytest.mark.parametrize(
+    ("readings", "metered"),
+    [
+        ([(-60, {"power_w": 11_000.0})], (None, None)),  # before it came in
+        ([(30, {"power_w": 4000.0}), (700, {"power_w": 11_000.0})], (4000.0, 30)),  # after it
+        ([(30, {"power_w": 4000.0}), (60, {"meter_wh": 5.0})], (4000.0, 30)),
+        ([(30, {"power_w": 4000.0}), (60, {"current_a": 6.0})], (4140.0, 60)),
+        ([(30, {"power_w": 0.0, "current_a": 6.0})], (0.0, 30)),
+    ],
+)
+def test_the_latest_draw_is_that_of_a_reading_in_the_event_that_tells_one(api, readings, metered):
+    session = make_session()
+    event = declare(duration="PT10M")
+    accept(1)
+    for at_s, told in readings:
+        MeterReading.objects.create(session=session, metered_at=later(at_s), **told)
+    steer(600)
+    accept(601)
+
+    power_w, at_s = metered
+    at = at_s and later(at_s).isoformat().replace("+00:00", "Z")
+    assert metered_of(api, event) == (power_w, at)

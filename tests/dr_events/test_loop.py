@@ -463,6 +463,62 @@ def test_a_target_that_comes_back_is_limited_again():
     assert part(event, session).state == "confirmed"
 
 
+def aim_at(event, feeder, at):
+    intake.amend(event.id, {"targets": [{"type": "feeder", "value": feeder}]},
+                 actor=OPERATOR, now=later(at))  # fmt: skip
+    steer(at)
+
+
+def test_what_was_proven_before_a_target_was_removed_proves_nothing_once_it_is_back():
+    session = make_session()
+    event = declare(duration="PT1H")
+    accept(1)
+    meter(session, 4000.0, 30)
+    aim_at(event, "F99", 60)
+    accept(61)
+
+    aim_at(event, "F12", 3000)
+    told = part(event, session)
+    assert (told.state, told.wanted_at) == ("pending", later(3000))
+    assert (told.accepted_at, told.complied_at) == (None, None)
+    assert (told.joined_at, told.first_sent_at) == (later(0), later(1))
+    send(3001)  # and no answer comes
+    steer(3600)
+
+    told = part(event, session)
+    assert (told.state, told.reason) == ("ended", "event_ended_before_answer")
+
+
+def test_a_target_that_is_back_is_measured_from_then():
+    session = make_session()
+    event = declare()
+    accept(1)
+    aim_at(event, "F99", 60)
+    accept(61)
+    aim_at(event, "F12", 3000)
+    accept(3002)
+    meter(session, 4000.0, 3030)
+
+    told = part(event, session)
+
+    assert (told.state, told.wanted_at) == ("confirmed", later(3000))
+    assert (told.accepted_at, told.complied_at) == (later(3002), later(3030))
+
+
+def test_a_car_that_drew_too_much_before_it_was_left_alone_has_its_patience_anew():
+    session = make_session()
+    event, _other = declare(), declare()
+    accept(1)
+    meter(session, 11_000.0, 30)
+    aim_at(event, "F99", 60)
+    meter(session, 4000.0, 90)  # the other event has held it meanwhile
+    meter(session, 11_000.0, 2990)
+    aim_at(event, "F12", 3000)
+
+    assert held_to(session) == (FOUR_KW, FOUR_KW)
+    assert (part(event, session).state, part(event, session).reason) == ("confirmed", "")
+
+
 def test_an_event_can_be_extended_and_cut_short():
     make_session()
     event = declare(duration="PT10M")

@@ -19,6 +19,7 @@ from tests.dr_events.story import (
     cap,
     declare,
     held_to,
+    leave,
     opt_out,
     part,
     rejoin,
@@ -345,6 +346,41 @@ def test_an_event_ends_as_ever_for_who_had_left():
 
     assert status(event) == "completed"
     assert (part(event, session).state, part(event, session).reason) == ("exempt", "opted_out")
+
+
+@pytest.mark.parametrize(("kind", "reason"), [("opt_out", "opted_out"), ("exemption", "exempted")])
+def test_who_is_out_stays_exempt_when_its_car_leaves(kind, reason):
+    session, event = make_session(), declare()
+    accept(1)
+    opt_out(event, session, at=10, kind=kind)
+    accept(11)
+
+    leave(session, 600)
+
+    found = part(event, session)
+    assert (found.state, found.reason) == ("exempt", reason)
+    assert found.released_at == later(600)
+
+
+def test_who_is_out_stays_exempt_when_the_event_no_longer_aims_at_it():
+    session, event = make_session(), declare()
+    opt_out(event, session, at=1)
+
+    elsewhere = {"targets": [{"type": "feeder", "value": "F13"}]}
+    intake.amend(event.id, elsewhere, actor=OPERATOR, now=later(10))
+    steer(10)
+
+    assert (part(event, session).state, part(event, session).reason) == ("exempt", "opted_out")
+
+
+def test_who_takes_part_again_and_leaves_has_left():
+    session, event = make_session(), declare()
+    rejoin(opt_out(event, session, at=1), at=2)
+    accept(3)
+
+    leave(session, 600)
+
+    assert (part(event, session).state, part(event, session).reason) == ("ended", "session_ended")
 
 
 def test_a_session_says_that_it_has_opted_out(api):

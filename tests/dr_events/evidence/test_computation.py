@@ -146,3 +146,128 @@ def test_energy_of_the_event_is_that_of_its_intervals_and_no_gap_is_a_zero(found
             assert (one.metered_w is None) == (one.quality != "ok")
             assert one.ends_at - one.starts_at <= timedelta(minutes=5)
         assert all(a.ends_at == b.starts_at for a, b in pairwise(mine))
+
+
+# --- single figures, by hand -------------------------------------------------------------------
+
+
+def told(commands, told_readings, *, joined_s=0, released_s=1200, **changes):
+    """A participation: its limits in W by the second (None: a clear), its readings (second, W)."""
+    row = PARTICIPATIONS.row(**{
+        **dict.fromkeys(PARTICIPATIONS.names), "participation": 1, "session": "s", "site": "site",
+        "site_timezone": "UTC", "voltage_v": 230.0, "phases": 3, "state": "confirmed", "reason": "",
+        "joined_at": later(joined_s), "joined_late": False, "released_at": later(released_s),
+        "session_started_at": later(-7200), **changes,
+    })  # fmt: skip
+    ordered = [
+        COMMANDS.row(
+            1, index, index, "clear" if value is None else "set",
+            "" if value is None else "power", value, "", "accepted", "", later(at_s), None, None,
+            None,
+        )
+        for index, (at_s, value) in enumerate(commands)
+    ]  # fmt: skip
+    metered = [READINGS.row(1, later(at_s), power_w, None, None) for at_s, power_w in told_readings]
+    return Part(row, ordered, [], metered)
+
+
+def drawing(*stretches, every_s=30):
+    """Readings of a constant draw in each stretch: (from, to, W), the last second included."""
+    return [
+        (at_s, power_w)
+        for from_s, to_s, power_w in stretches
+        for at_s in (*range(from_s, to_s, every_s), to_s)
+    ]
+
+
+def figures(part, **terms):
+    rows = {}
+    for table, row in computed(replace(TERMS, **terms), [part], lambda *_: []):
+        rows.setdefault(table, []).append(row)
+    return rows
+
+
+# A limit of 4 kW for the first half of a five-minute interval, obeyed to the watt, and none in the
+# second.
+HALF_AN_INTERVAL = told(
+    [(0, 4000.0), (150, None)],
+    drawing((-1800, -1, 11_000.0), (0, 150, 4000.0), (151, 1500, 11_000.0)),
+)
+
+
+def test_what_is_drawn_after_a_limit_is_not_over_it():
+    (row,) = figures(HALF_AN_INTERVAL)[PERFORMANCE]
+
+    assert row.over_limit_kwh == 0
+
+
+def test_what_is_drawn_over_one_limit_is_not_made_good_under_another():
+    part = told([(0, 4000.0), (100, 8000.0)], drawing((-1800, -1, 11_000.0), (0, 1200, 6000.0)))
+
+    (row,) = figures(part)[PERFORMANCE]
+
+    # 2 kW above the first limit, for 100 s; then 2 kW under the second.
+    assert row.over_limit_kwh == pytest.approx(2 * 100 / 3600, abs=1e-6)
+
+
+def test_a_package_of_the_first_edition_is_computed_as_it_was_then():
+    (row,) = figures(HALF_AN_INTERVAL, edition=1)[PERFORMANCE]
+
+    # The mean over the interval is 7,488 W: half of it at 4 kW, a line up of a second, 11 kW.
+    mean_w = (150 * 4000 + 7500 + 149 * 11_000) / 300
+    assert row.over_limit_kwh == pytest.approx((mean_w - 4000) * 150 / 3.6e6, abs=1e-6)
+
+
+# In the event from 18:02 to 18:22, so the first and the last of its intervals are cut.
+MID_INTERVAL = told(
+    [(120, 4000.0)], drawing((-1800, 5000, 4000.0)), joined_s=120, released_s=1320
+)  # fmt: skip
+
+
+def test_a_session_that_comes_or_goes_inside_an_interval_is_one_session_in_it():
+    load = figures(MID_INTERVAL)[LOAD]
+
+    assert {row.sessions for row in load} == {1}
+    assert {row.missing for row in load} == {0}
+
+
+def test_a_session_is_missing_once_from_an_interval_of_which_too_little_was_metered():
+    part = told([], drawing((-1800, 0, 4000.0)), joined_s=120, released_s=1320)
+
+    load = {row.starts_at: (row.sessions, row.missing) for row in figures(part)[LOAD]}
+
+    assert load[later(-300)] == (1, 0)
+    assert load[NOW] == (1, 1)
+
+
+def test_the_first_edition_counted_it_in_each_part_of_the_interval():
+    load = {row.starts_at: row.sessions for row in figures(MID_INTERVAL, edition=1)[LOAD]}
+
+    assert (load[NOW], load[later(300)], load[later(1200)]) == (2, 1, 2)
+
+
+def registered(*told_wh):
+    """The register at 0, 300, 600… seconds, Wh."""
+    part = told([(0, 4000.0)], [])
+    readings = [
+        READINGS.row(1, later(300 * index), 4000.0, None, wh) for index, wh in enumerate(told_wh)
+    ]
+    return replace(part, readings=readings)
+
+
+@pytest.mark.parametrize(
+    ("told_wh", "edition", "counted_kwh"),
+    [
+        ((1000.0, 1500.0, None, 2500.0), 2, 1.5),
+        ((1000.0, 1000.0), 2, 0.0),
+        ((1000.0,), 2, None),
+        ((1000.0, 900.0), 2, None),
+        # Another meter since 18:10: what it has counted is not the difference.
+        ((1000.0, 5000.0, 100.0, 1100.0), 2, None),
+        ((1000.0, 5000.0, 100.0, 1100.0), 1, 0.1),
+    ],
+)
+def test_a_register_that_ever_ran_backwards_tells_nothing(told_wh, edition, counted_kwh):
+    (row,) = figures(registered(*told_wh), edition=edition)[PERFORMANCE]
+
+    assert row.register_kwh == counted_kwh

@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -15,12 +16,14 @@ from django.conf import settings as django_settings
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chargers.models import AuditEntry
-from dr_events import verify
-from dr_events.evidence import seal
+from chargers.models import AuditEntry, Connector, MeterReading
+from dr_events import intake, reports, verify
+from dr_events.evidence import gathering, seal
 from dr_events.evidence.files import cells_of, rows_in
 from dr_events.evidence.tables import COMPUTED, OPT_OUTS, TABLES
-from tests.dr_events.evidence.told import package_of, told_event, verified
+from tests.dr_events.evidence.told import metered, package_of, told_event, verified
+from tests.dr_events.story import OPERATOR, accept, declare, leave, opt_out, steer
+from tests.fleet import later, make_session
 
 KEYS = {"2026a": "1f" * 32, "2025": "2e" * 32}
 # The story has no opt-outs and no earlier days.
@@ -160,6 +163,43 @@ def test_a_version_that_was_never_known_is_refused(package, version, tmp_path):
     found = list(verify.findings_of(resigned(tmp_path / "other.zip", files)))
 
     assert found == [f"method caiso_10_in_10 version {version} is not known here"]
+
+
+def with_edition(path, files, edition):
+    """The package with another edition in its terms, or none, signed anew."""
+    manifest = json.loads(files[seal.MANIFEST])
+    manifest["terms"].pop("edition")
+    if edition:
+        manifest["terms"]["edition"] = edition
+    return resigned(path, {**files, seal.MANIFEST: seal.canonical(manifest)})
+
+
+def test_a_package_from_before_there_were_editions_is_verified_by_the_first(
+    transactional_db, monkeypatch, tmp_path
+):
+    session = make_session()
+    event = declare(duration="PT10M")
+    accept(1)
+    metered(session, 6000.0, 0, 600)
+    higher = {"kind": "per_session", "unit": "power", "value": 8000}
+    intake.amend(event.id, {"limit": higher}, actor=OPERATOR, now=later(150))
+    steer(150)
+    accept(151)
+    steer(600)
+    accept(601)
+    event.refresh_from_db()
+    first = replace(gathering.terms_of(event, now=later(7200)), edition=1)
+    monkeypatch.setattr(reports, "terms_of", lambda *_, **__: first)
+    files = members(package_of(event, tmp_path / "package.zip"))
+
+    old, new, unknown = (
+        verified(with_edition(tmp_path / "other.zip", files, edition)) for edition in (None, 2, 99)
+    )
+
+    assert old[0] == 0, old[1]
+    assert new[0] == 1
+    assert "over_limit_kwh is" in new[1]
+    assert "edition 99 of the figures is not known here" in unknown[1]
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
@@ -312,6 +352,54 @@ def test_every_baseline_that_was_asked_for_stands_beside_the_others_and_says_its
     assert {row["method"] for row in found} == methods
     assert {row["grade"] for row in found} == {"not settlement grade"}
     assert {row["problem"] for row in found if row["scope"] == "site"} >= {"too_few_days"}
+
+
+def test_who_opted_out_has_no_baseline_also_when_its_car_left_before_the_end(
+    transactional_db, tmp_path
+):
+    session = make_session()
+    metered(session, 11_000.0, -1800, 600)
+    event = declare(duration="PT20M")
+    accept(1)
+    opt_out(event, session, at=10)
+    accept(11)
+    leave(session, 600)
+    steer(1200)
+    event.refresh_from_db()
+
+    path = package_of(event, tmp_path / "package.zip")
+
+    (row,) = rows_of(path, "performance")
+    assert (row["outcome"], row["baseline_problem"]) == ("opted_out", "left_alone")
+    assert (row["baseline_w"], row["delivered_kwh"]) == ("", "")
+    assert verified(path)[0] == 0
+
+
+def test_figures_stay_when_a_connector_is_corrected_after_the_event(transactional_db, tmp_path):
+    six_amperes = {"kind": "per_session", "unit": "current", "value": 6}
+    event, session, _ = told_event(limit=six_amperes)
+    MeterReading.objects.filter(session=session).update(power_w=None, current_a=5.0)
+    before = members(package_of(event, tmp_path / "before.zip"))
+
+    Connector.objects.filter(pk=session.connector_id).update(phases=1, voltage_v=240)
+
+    after = members(package_of(event, tmp_path / "after.zip"))
+    names = [table.file_name for table in TABLES if table.name not in ("audit", "chain")]
+    assert [name for name in names if before[name] != after[name]] == []
+    # 5 A × 230 V × 3 phases.
+    assert "3450.0" in {row["baseline_w"] for row in rows_of(tmp_path / "after.zip", "performance")}
+
+
+def test_a_participation_from_before_circuits_were_kept_has_the_connector_s(transactional_db):
+    event, session, _ = told_event()
+    part = event.participations.get(session=session)
+    del part.place["voltage_v"], part.place["phases"]
+    part.save()
+    Connector.objects.filter(pk=session.connector_id).update(phases=1, voltage_v=240)
+
+    found = next(gathering.parts(event, as_of=later(7200))).row
+
+    assert (found.voltage_v, found.phases) == (240.0, 1)
 
 
 def test_who_took_it_is_on_record(transactional_db, tmp_path):
