@@ -17,10 +17,12 @@ import structlog
 from django.conf import settings
 from django.core.cache import cache
 from django.db import transaction
+from django.db.models import QuerySet
 from redis import RedisError
 
 from chargers import audit, sql
 from chargers.audit import Actor
+from chargers.problems import Problem
 from dr_events import reports
 from dr_events.models import Event, Export, ExportPiece
 from dr_events.notices import exported
@@ -32,6 +34,9 @@ PROGRESS_KEPT_S = 3600
 NAME_LENGTH = 150
 # From so many participations on, a report that reads all their readings is not waited for.
 LONG_FROM = 2_000
+# They are made one after the other: whoever asks for more keeps all others waiting.
+MOST_UNFINISHED = 10
+ASK_AGAIN_S = 60
 State = Export.State
 Clock = Callable[[], datetime]
 
@@ -70,12 +75,34 @@ def _settled(made: reports.Made, now: datetime) -> dict[str, Any]:
 
 
 def request(event: Event, format_: str, *, actor: Actor, now: datetime) -> Export:
-    """Ask for a report in one of `reports.FORMATS`. That it was asked for is on record."""
+    """Ask for a report in one of `reports.FORMATS`. That it was asked for is on record. The same
+    again, before it is finished, is the same export. Raises Problem 429 where MOST_UNFINISHED of
+    whoever asks are waited for already."""
+    asker = actor.name[:NAME_LENGTH]
     with transaction.atomic():
+        sql.one_at_a_time(f"exports of {asker}")
+        awaited = _unfinished().filter(requested_by=asker)
+        if same := awaited.filter(event=event, format=format_).first():
+            return same
+        _check_room(awaited.count())
         reports.note_export(event, format_, actor=actor, now=now)
         return Export.objects.create(
-            event=event, format=format_, requested_by=actor.name[:NAME_LENGTH], requested_at=now
+            event=event, format=format_, requested_by=asker, requested_at=now
         )
+
+
+def _check_room(awaited: int) -> None:
+    if awaited >= MOST_UNFINISHED:
+        raise Problem(
+            429,
+            "too_many_exports",
+            f"{awaited} exports are still being made for you: wait until one of them is finished.",
+            retry_after_s=ASK_AGAIN_S,
+        )
+
+
+def _unfinished() -> QuerySet[Export]:
+    return Export.objects.filter(state__in=(State.WAITING, State.RUNNING))
 
 
 def is_long(event: Event, format_: str) -> bool:
@@ -115,8 +142,7 @@ def content_of(export: Export) -> Iterator[bytes]:
 
 def _next() -> Export | None:
     # One that is running is nobody's: whoever ran it has lost the lock.
-    unfinished = Export.objects.filter(state__in=(State.WAITING, State.RUNNING))
-    return unfinished.select_related("event").order_by("requested_at").first()
+    return _unfinished().select_related("event").order_by("requested_at").first()
 
 
 def _make(export: Export, clock: Clock) -> None:
