@@ -22,7 +22,7 @@ from redis import RedisError
 
 from chargers import audit, sql
 from chargers.audit import Actor
-from chargers.problems import Problem
+from chargers.problems import Problem, failure_text, new_reference
 from dr_events import reports
 from dr_events.models import Event, Export, ExportPiece
 from dr_events.notices import exported
@@ -152,9 +152,10 @@ def _make(export: Export, clock: Clock) -> None:
     )
     try:
         _keep(export, reports.make(order, export.format), now=clock())
-    except Exception as error:
-        log.exception("export.failed", export=str(export.pk))
-        _give_up(export, f"{type(error).__name__}: {error}"[:300], now=clock())
+    except Exception:
+        reference = new_reference()
+        log.exception("export.failed", export=str(export.pk), reference=reference)
+        _give_up(export, failure_text(reference), now=clock())
 
 
 @transaction.atomic

@@ -148,9 +148,11 @@ def test_one_whose_worker_died_is_made_anew(event):
     assert export.pieces.get().number == 0
 
 
-def test_one_that_fails_says_why_and_does_not_keep_the_others(event, monkeypatch):
+def test_one_that_fails_names_the_log_s_reference_and_does_not_keep_the_others(
+    event, monkeypatch, caplog
+):
     def fail(order, terms, target):
-        raise RuntimeError("disk full")
+        raise RuntimeError("permission denied for table chargers_session")
 
     monkeypatch.setitem(reports.FORMATS, "pdf", reports.Format("application/pdf", "pdf", fail))
     broken = exports.request(event, "pdf", actor=reports.Actor("user:a"), now=later(0))
@@ -160,7 +162,9 @@ def test_one_that_fails_says_why_and_does_not_keep_the_others(event, monkeypatch
 
     broken.refresh_from_db()
     fine.refresh_from_db()
-    assert (broken.state, broken.trouble) == ("failed", "RuntimeError: disk full")
+    [logged] = [r.msg for r in caplog.records if "export.failed" in str(r.msg)]
+    said = f"The gateway failed; its log has the reference {logged['reference']}."
+    assert (broken.state, broken.trouble) == ("failed", said)
     assert fine.state == "ready"
 
 
