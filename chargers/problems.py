@@ -3,6 +3,7 @@ edge, in `gateway.problems`."""
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -41,3 +42,13 @@ class Problem(Exception):
         """400 with everything that is wrong at once."""
         detail = "; ".join(f"{error.field}: {error.detail}" for error in errors)
         return cls(400, "invalid", detail, errors=errors)
+
+
+def new_reference() -> str:
+    """What names a failure to whoever met it and in the log."""
+    return secrets.token_hex(6)
+
+
+def failure_text(reference: str) -> str:
+    """What is told of a failure of our own: nothing of its inside."""
+    return f"The gateway failed; its log has the reference {reference}."

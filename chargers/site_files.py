@@ -21,6 +21,7 @@ from redis import RedisError
 from chargers import sql
 from chargers.audit import Actor
 from chargers.models import SiteFile
+from chargers.problems import failure_text, new_reference
 from chargers.resources import LargeSiteResource, SiteCsv, SiteImport
 
 log = structlog.get_logger(__name__)
@@ -93,10 +94,10 @@ def _take(file: SiteFile) -> None:
     try:
         with transaction.atomic():
             _note_result(file, _import(file))
-    except Exception as error:
-        log.exception("site_file.failed", file=str(file.pk))
-        fault = [None, f"{type(error).__name__}: {error}"[:300], ""]
-        _settle(file, State.FAILED, faults=[fault])
+    except Exception:
+        reference = new_reference()
+        log.exception("site_file.failed", file=str(file.pk), reference=reference)
+        _settle(file, State.FAILED, faults=[[None, failure_text(reference), ""]])
 
 
 def _import(file: SiteFile) -> SiteImport:

@@ -66,7 +66,10 @@ def remove(site: Site, *, actor: Actor, now: datetime) -> None:
 
 
 def _locked(site: Site) -> SiteCapacity | None:
-    return SiteCapacity.objects.select_for_update(no_key=True).filter(site=site).first()
+    """What is said of a site, for this transaction alone. It is the site that is locked: where
+    nothing is said yet there is no row of ours that could be."""
+    Site.objects.select_for_update(no_key=True).get(pk=site.pk)
+    return SiteCapacity.objects.filter(site=site).first()
 
 
 def _note(

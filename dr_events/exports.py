@@ -18,10 +18,12 @@ import structlog
 from django.conf import settings
 from django.core.cache import cache
 from django.db import transaction
+from django.db.models import QuerySet
 from redis import RedisError
 
 from chargers import audit, sql
 from chargers.audit import Actor
+from chargers.problems import Problem, failure_text, new_reference
 from dr_events import reports
 from dr_events.models import Event, Export, ExportPiece
 from dr_events.notices import exported
@@ -38,6 +40,9 @@ LOST = (
     f"It was begun {MOST_ATTEMPTS} times, and each time its worker died of it or was stopped. "
     "Perhaps it needs more memory than there is."
 )
+# They are made one after the other: whoever asks for more keeps all others waiting.
+MOST_UNFINISHED = 10
+ASK_AGAIN_S = 60
 State = Export.State
 Clock = Callable[[], datetime]
 
@@ -76,12 +81,34 @@ def _settled(made: reports.Made, now: datetime) -> dict[str, Any]:
 
 
 def request(event: Event, format_: str, *, actor: Actor, now: datetime) -> Export:
-    """Ask for a report in one of `reports.FORMATS`. That it was asked for is on record."""
+    """Ask for a report in one of `reports.FORMATS`. That it was asked for is on record. The same
+    again, before it is finished, is the same export. Raises Problem 429 where MOST_UNFINISHED of
+    whoever asks are waited for already."""
+    asker = actor.name[:NAME_LENGTH]
     with transaction.atomic():
+        sql.one_at_a_time(f"exports of {asker}")
+        awaited = _unfinished().filter(requested_by=asker)
+        if same := awaited.filter(event=event, format=format_).first():
+            return same
+        _check_room(awaited.count())
         reports.note_export(event, format_, actor=actor, now=now)
         return Export.objects.create(
-            event=event, format=format_, requested_by=actor.name[:NAME_LENGTH], requested_at=now
+            event=event, format=format_, requested_by=asker, requested_at=now
         )
+
+
+def _check_room(awaited: int) -> None:
+    if awaited >= MOST_UNFINISHED:
+        raise Problem(
+            429,
+            "too_many_exports",
+            f"{awaited} exports are still being made for you: wait until one of them is finished.",
+            retry_after_s=ASK_AGAIN_S,
+        )
+
+
+def _unfinished() -> QuerySet[Export]:
+    return Export.objects.filter(state__in=(State.WAITING, State.RUNNING))
 
 
 def is_long(event: Event, format_: str) -> bool:
@@ -122,8 +149,8 @@ def content_of(export: Export) -> Iterator[bytes]:
 def _next() -> Export | None:
     # One that is running is nobody's: whoever ran it has lost the lock. It may have been the cause,
     # and comes after all others.
-    unfinished = Export.objects.filter(state__in=(State.WAITING, State.RUNNING))
-    return unfinished.select_related("event").order_by("attempts", "requested_at").first()
+    unfinished = _unfinished().select_related("event")
+    return unfinished.order_by("attempts", "requested_at").first()
 
 
 def _make(export: Export, clock: Clock) -> None:
@@ -139,9 +166,10 @@ def _make(export: Export, clock: Clock) -> None:
     )
     try:
         _keep(export, reports.make(order, export.format), now=clock())
-    except Exception as error:
-        log.exception("export.failed", export=str(export.pk))
-        _give_up(export, f"{type(error).__name__}: {error}"[:300], now=clock())
+    except Exception:
+        reference = new_reference()
+        log.exception("export.failed", export=str(export.pk), reference=reference)
+        _give_up(export, failure_text(reference), now=clock())
 
 
 @transaction.atomic

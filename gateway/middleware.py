@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.cache import patch_vary_headers
 
 from chargers import numerals
-from chargers.problems import Problem
+from chargers.problems import Problem, failure_text, new_reference
 from gateway import problems
 
 log = structlog.get_logger(__name__)
@@ -117,9 +117,9 @@ def _answer_to(error: Exception) -> HttpResponse:
     problem = problems.problem_of(error)
     if problem is not None:
         return problems.as_response(problem)
-    reference = problems.new_reference()
+    reference = new_reference()
     log.exception("request.failed", reference=reference)
-    failure = Problem(500, "internal", "The gateway failed; its log has the reference.")
+    failure = Problem(500, "internal", failure_text(reference))
     return problems.as_response(failure, reference=reference)
 
 

@@ -5,7 +5,6 @@ A failure of our own says nothing of its inside: only a reference, which the log
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -141,8 +140,3 @@ def as_response(problem: Problem, *, reference: str = "") -> HttpResponse:
 def is_for_machines(request: HttpRequest) -> bool:
     """Whether errors on this path are problem+json, not pages."""
     return request.path.startswith(MACHINE_PATHS)
-
-
-def new_reference() -> str:
-    """What names a failure to its caller and in the log."""
-    return secrets.token_hex(6)

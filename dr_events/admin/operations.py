@@ -147,7 +147,10 @@ class Operations:
         actor, now = actor_of(request), timezone.now()
         if not exports.is_long(event, format_):
             return downloads.report(event, format_, actor=actor, now=now)
-        export = exports.request(event, format_, actor=actor, now=now)
+        try:
+            export = exports.request(event, format_, actor=actor, now=now)
+        except Problem as problem:
+            return refused(request, event, problem.detail)
         export_bell.ring()
         messages.success(request, "This one takes a while: it is being made, and will be here.")
         return redirect(change_url(export))

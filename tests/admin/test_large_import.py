@@ -100,6 +100,23 @@ def test_a_wrong_heading_is_refused(operator: Client) -> None:
     assert "Unknown column: sub_station." in told
 
 
+def test_a_failure_of_ours_is_told_by_its_reference_in_the_log(
+    operator: Client, monkeypatch: Any, caplog: Any
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("permission denied for table chargers_site")
+
+    monkeypatch.setattr(LargeSiteResource, "import_data", fail)
+    file = send(operator, *rows(21))
+    take()
+
+    told = text_of(operator.get(address_of(file)))
+
+    [logged] = [record.msg for record in caplog.records if "site_file.failed" in str(record.msg)]
+    assert f"its log has the reference {logged['reference']}." in told
+    assert "permission denied" not in told
+
+
 def test_how_far_it_is_moves_while_it_is_taken(db: None) -> None:
     told: list[int] = []
     dataset = SiteCsv().create_dataset("\n".join([HEADING, *rows(12), ",North,F1,230", *rows(4)]))

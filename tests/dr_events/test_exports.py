@@ -2,15 +2,17 @@
 
 import hashlib
 import json
+import threading
 import time
 
 import pytest
 from django.contrib.auth.models import Group, User
-from django.db import connection
+from django.db import connection, connections
 from django.urls import reverse
 
 from chargers import sql
 from chargers.models import AuditEntry
+from chargers.problems import Problem
 from dr_events import exports, reports
 from dr_events.evidence import gathering
 from dr_events.models import Export, ExportPiece
@@ -65,6 +67,63 @@ def test_an_export_is_asked_for_made_and_fetched(api, event):
     assert entries[1].after["sha256"] == told["sha256"]
 
 
+def test_the_same_asked_for_again_is_the_same_until_it_is_finished(api, event):
+    first, again = ask(api, event), ask(api, event)
+    other = ask(api, event, "pdf")
+
+    assert (again.status_code, again.json()["id"]) == (202, first.json()["id"])
+    assert other.json()["id"] != first.json()["id"]
+    assert AuditEntry.objects.filter(action="report.exported").count() == 2
+    exports.make_due(clock=lambda: later(7200))
+    assert ask(api, event).json()["id"] != first.json()["id"]
+
+
+def test_what_somebody_else_asked_for_is_theirs(event):
+    of = [
+        exports.request(event, "csv", actor=reports.Actor(name), now=later(0))
+        for name in ("client:a", "client:b")
+    ]
+
+    assert of[0] != of[1]
+
+
+def test_nobody_waits_for_more_than_a_few_at_once(api, event, monkeypatch):
+    monkeypatch.setattr(exports, "MOST_UNFINISHED", 2)
+    ask(api, event, "pdf")
+    ask(api, event, "csv")
+
+    refused = ask(api, event, "xlsx")
+
+    problem(refused, 429)
+    assert (refused.json()["code"], refused.headers["Retry-After"]) == ("too_many_exports", "60")
+    assert ask(api, event, "csv").status_code == 202
+    exports.request(event, "xlsx", actor=reports.Actor("client:other"), now=later(0))
+    exports.make_due(clock=lambda: later(7200))
+    assert ask(api, event, "xlsx").status_code == 202
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nor_by_asking_for_all_of_them_at_the_same_moment(event, monkeypatch):
+    monkeypatch.setattr(exports, "MOST_UNFINISHED", 1)
+    refused = []
+
+    def ask_for(format_):
+        try:
+            exports.request(event, format_, actor=reports.Actor("client:a"), now=later(0))
+        except Problem as found:
+            refused.append(found.code)
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=ask_for, args=[name]) for name in ("csv", "pdf", "xlsx")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert (Export.objects.count(), refused) == (1, ["too_many_exports"] * 2)
+
+
 def test_a_large_file_is_kept_in_pieces_and_comes_back_whole(event, monkeypatch):
     monkeypatch.setattr(exports, "PIECE_BYTES", 1000)
     export = exports.request(event, "json", actor=reports.Actor("user:a"), now=later(0))
@@ -89,9 +148,11 @@ def test_one_whose_worker_died_is_made_anew(event):
     assert export.pieces.get().number == 0
 
 
-def test_one_that_fails_says_why_and_does_not_keep_the_others(event, monkeypatch):
+def test_one_that_fails_names_the_log_s_reference_and_does_not_keep_the_others(
+    event, monkeypatch, caplog
+):
     def fail(order, terms, target):
-        raise RuntimeError("disk full")
+        raise RuntimeError("permission denied for table chargers_session")
 
     monkeypatch.setitem(reports.FORMATS, "pdf", reports.Format("application/pdf", "pdf", fail))
     broken = exports.request(event, "pdf", actor=reports.Actor("user:a"), now=later(0))
@@ -101,7 +162,9 @@ def test_one_that_fails_says_why_and_does_not_keep_the_others(event, monkeypatch
 
     broken.refresh_from_db()
     fine.refresh_from_db()
-    assert (broken.state, broken.trouble) == ("failed", "RuntimeError: disk full")
+    [logged] = [r.msg for r in caplog.records if "export.failed" in str(r.msg)]
+    said = f"The gateway failed; its log has the reference {logged['reference']}."
+    assert (broken.state, broken.trouble) == ("failed", said)
     assert fine.state == "ready"
 
 
@@ -174,6 +237,21 @@ def test_an_auditor_gets_a_long_one_from_the_page_of_exports(client, event, monk
     assert "It is ready" in followed
     assert address in followed
     assert b"".join(client.get(address).streaming_content)[:2] == b"PK"
+
+
+def test_an_auditor_who_waits_for_many_already_is_told_so(client, event, monkeypatch):
+    monkeypatch.setattr(exports, "LONG_FROM", 1)
+    monkeypatch.setattr(exports, "MOST_UNFINISHED", 0)
+    auditor = User.objects.create(username="ada", is_staff=True)
+    auditor.groups.set(Group.objects.filter(name="auditor"))
+    client.force_login(auditor)
+
+    answer = client.post(
+        reverse("admin:dr_events_event_report", args=[event.pk, "package"]), follow=True
+    )
+
+    assert b"wait until one of them is finished" in answer.content
+    assert not Export.objects.exists()
 
 
 @pytest.mark.django_db(transaction=True)

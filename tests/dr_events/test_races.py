@@ -4,14 +4,14 @@ import threading
 
 import orjson
 import pytest
-from django.db import connections
+from django.db import IntegrityError, connections, transaction
 
 from chargers import claims, inbox, news, sessions, sql
 from chargers.edrv.payloads import SessionData
-from chargers.models import Attempt, Command, WebhookDelivery
+from chargers.models import Attempt, AuditEntry, Command, WebhookDelivery
 from chargers.sessions import Said
-from dr_events import fanout, intake, lifecycle, participations, reconciliation
-from dr_events.models import Event
+from dr_events import capacity, fanout, intake, lifecycle, participations, reconciliation
+from dr_events.models import Event, SiteCapacity
 from tests.dr_events.story import (
     ENDPOINT,
     OPERATOR,
@@ -23,7 +23,7 @@ from tests.dr_events.story import (
     send,
     steer,
 )
-from tests.fleet import FOUR_KW, later, make_session
+from tests.fleet import FOUR_KW, later, make_session, make_site
 from tests.waiting import wait_until
 
 WAITING = "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
@@ -276,3 +276,49 @@ def test_one_event_that_cannot_be_planned_keeps_no_other_from_it(monkeypatch):
 
     assert held_to(session)[0] == FOUR_KW
     assert send(2)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_first_words_on_the_capacity_of_a_site_are_one_after_the_other():
+    site = make_site()
+    second = threading.Thread(target=elsewhere, args=[lambda: say(site, 2)])
+
+    with transaction.atomic():
+        say(site, 1, safe_power_w=6_000)
+        second.start()
+        wait_until(lambda: sql.ids("SELECT 1 FROM pg_locks WHERE NOT granted"))
+    second.join()
+
+    told = SiteCapacity.objects.get()
+    assert (told.power_w, told.safe_power_w) == (20_000, 6_000)
+    assert AuditEntry.objects.latest("id").before == {"power_w": 10_000, "safe_power_w": 6_000}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_capacity_said_while_it_is_being_removed_is_kept():
+    site = make_site()
+    say(site, 1)
+    failed = []
+
+    def say_and_remove():
+        try:
+            for at in range(10):
+                say(site, at)
+                capacity.remove(site, actor=OPERATOR, now=later(at))
+            say(site, 10)
+        except IntegrityError as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=elsewhere, args=[say_and_remove]) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert failed == []
+    assert SiteCapacity.objects.get().power_w == 100_000
+
+
+def say(site, at, **changes):
+    data = {"power_w": 10_000 * at, "valid_until": later(900).isoformat(), **changes}
+    capacity.put(site, data, actor=OPERATOR, now=later(at))

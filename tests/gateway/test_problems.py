@@ -113,6 +113,7 @@ def test_a_failure_of_ours_tells_a_reference_and_nothing_else(client, kind, name
         assert telling not in response.content.decode()
     failed = next(line for line in log_lines() if line["event"] == "request.failed")
     assert failed["reference"] == body["reference"]
+    assert body["reference"] in body["detail"]
     assert failed["path"] == f"/api/{kind}/{name}/"
     assert "Traceback" in failed["exception"]
 

@@ -1,7 +1,9 @@
 """OWASP API3:2023 mass assignment, API4:2023 unrestricted resource consumption: over every body and
 every list that the description names."""
 
+import base64
 import io
+from urllib.parse import urlencode
 
 import orjson
 import pytest
@@ -135,6 +137,36 @@ def test_no_list_is_longer_than_its_page(api, path):
     page = api.get(address, page_size=2).json()
     assert len(page["results"]) <= 2
     assert len(api.get(address).json()["results"]) <= 100
+
+
+@pytest.mark.parametrize("path", LISTS)
+@pytest.mark.parametrize(
+    "position",
+    ["abc", "", "null", "infinity", "\0", "²", "1.5", "2026-07-01", "2026-07-01 18:00:00",
+     "2026-07-01T18:00:00+20:00", "9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59"],
+)  # fmt: skip
+def test_a_cursor_with_a_made_up_place_is_refused_by_name(api, path, position):
+    cursor = base64.b64encode(urlencode({"p": position}).encode()).decode()
+
+    found = problem(api.get(address_of(path), cursor=cursor), 400)
+
+    assert found == {"cursor": "is no cursor of this list"}
+
+
+@pytest.mark.parametrize("path", ["events/", "sessions/"])
+def test_the_cursors_of_a_list_lead_through_it_and_back(api, path):
+    for number in range(3):
+        make_session()
+        declare(at=number)
+
+    def follow(link):
+        return api.get(link.partition("/api/v1/")[2]).json()
+
+    first = api.get(path, page_size=1).json()
+    second = follow(first["next"])
+
+    assert first["results"] + second["results"] == api.get(path, page_size=2).json()["results"]
+    assert follow(second["previous"])["results"] == first["results"]
 
 
 def test_a_preview_names_a_thousand_sessions_and_no_more(api):
