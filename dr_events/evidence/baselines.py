@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dr_events.evidence.intervals import MINIMUM_COMPLETENESS_PERCENT, Curve, intervals_of
-from dr_events.evidence.ordered import Wanted, limited_at, ordered_in
+from dr_events.evidence.ordered import Wanted, ordered_in
 
 BEFORE_S = 600.0
 
@@ -38,11 +38,12 @@ class Method:
 
 METER_BEFORE = Method(
     "meter_before_after",
-    "1",
+    "2",
     "session",
     "Meter before / meter after",
     "NAESB WEQ-015, Meter Before / Meter After",
     "The mean power of the ten minutes before the session came into the event, held constant.",
+    earlier=("1",),
 )
 MAXIMUM_BASE_LOAD = Method(
     "maximum_base_load",
@@ -109,12 +110,13 @@ def meter_before(curve: Curve, wanted: Sequence[Wanted], *, joined_s: float) -> 
     before its first limit.
 
     Of the ten minutes 90 % must be metered: nothing is filled. A session that another event held
-    before is `limited_before`: its baseline is too low.
+    in any of them is `limited_before`: its baseline is too low.
     """
     (before,) = intervals_of(curve, [joined_s - BEFORE_S, joined_s])
     if before.completeness_percent < MINIMUM_COMPLETENESS_PERCENT:
         return Flat(None, "not_metered_before")
-    caution = "limited_before" if limited_at(wanted, joined_s) else ""
+    held = ordered_in(wanted, joined_s - BEFORE_S, joined_s, baseline_w=None).limited_s > 0
+    caution = "limited_before" if held else ""
     return Flat(before.power_w, caution=caution)
 
 

@@ -65,13 +65,3 @@ def stretches_in(wanted: Sequence[Wanted], start_s: float, end_s: float) -> Iter
         from_s, to_s = max(one.from_s, start_s), min(until_s, end_s)
         if one.limit_w is not None and to_s > from_s:
             yield Stretch(from_s, to_s, one.limit_w)
-
-
-def limited_at(wanted: Sequence[Wanted], at_s: float) -> bool:
-    """Whether a limit was wanted just before that instant."""
-    limit_w = None
-    for one in wanted:
-        if one.from_s >= at_s:
-            break
-        limit_w = one.limit_w
-    return limit_w is not None

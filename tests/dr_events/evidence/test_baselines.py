@@ -77,12 +77,21 @@ def test_who_was_not_metered_before_has_no_baseline():
     assert (found.power_w, found.problem) == (None, "not_metered_before")
 
 
-def test_a_baseline_under_another_events_limit_carries_a_caution():
+@pytest.mark.parametrize(
+    ("wanted", "caution"),
+    [
+        ([Wanted(-50.0, 4200.0)], "limited_before"),
+        # In some of the ten minutes is enough, though not at their end.
+        ([Wanted(100.0, 4200.0), Wanted(200.0, None)], "limited_before"),
+        ([Wanted(-50.0, 4200.0), Wanted(-10.0, None), Wanted(600.0, 4200.0)], ""),
+    ],
+)
+def test_a_baseline_under_another_events_limit_carries_a_caution(wanted, caution):
     readings = [Reading(30.0 * n, 4_200.0) for n in range(21)]
 
-    found = meter_before(curve_of(readings), [Wanted(-50.0, 4200.0)], joined_s=600.0)
+    found = meter_before(curve_of(readings), wanted, joined_s=600.0)
 
-    assert (found.power_w, found.caution) == (4200.0, "limited_before")
+    assert (found.power_w, found.caution) == (4200.0, caution)
 
 
 # --- maximum base load ----------------------------------------------------------------------

@@ -20,7 +20,7 @@ from dr_events.evidence.intervals import (
     energy_wh,
     intervals_of,
 )
-from dr_events.evidence.ordered import Wanted, limited_at, ordered_in
+from dr_events.evidence.ordered import Wanted, ordered_in
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NEW_YORK = ZoneInfo("America/New_York")
@@ -205,7 +205,6 @@ def test_what_was_ordered_is_the_mean_over_the_interval():
     assert ordered.reduction_w == pytest.approx((100 * 6000 + 50 * 8000) / 400)
     assert ordered_in(wanted, 260, 300, baseline_w=5.0).reduction_w == 0
     assert ordered_in(wanted, 0, 50, baseline_w=None).limit_w is None
-    assert [limited_at(wanted, at_s) for at_s in (100, 150, 300)] == [False, True, False]
 
 
 def test_time_and_seconds_are_each_others_inverse_to_the_microsecond():

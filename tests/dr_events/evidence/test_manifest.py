@@ -85,7 +85,7 @@ def test_it_says_what_the_file_is_and_what_it_was_made_of(event, tmp_path):
     }
     assert (said["made_by"], said["made_at"]) == ("user:auditor", "2026-07-01T20:00:00.000000Z")
     assert (said["chain"]["position"], said["chain"]["hash"]) == (head["position"], head["hash"])
-    assert [(one["id"], one["version"]) for one in said["methods"]] == [("meter_before_after", "1")]
+    assert [(one["id"], one["version"]) for one in said["methods"]] == [("meter_before_after", "2")]
     assert said["software"] == seal.SOFTWARE
     assert said["inputs"]["participations"] == 2
     assert said["inputs"]["readings"] == MeterReading.objects.count()
