@@ -28,7 +28,7 @@ from reportlab.platypus import (
 from chargers import chain
 from chargers.wording import GAP
 from dr_events.evidence import keys, seal
-from dr_events.evidence.baselines import METHODS
+from dr_events.evidence.baselines import METER_BEFORE, METHODS
 from dr_events.evidence.computation import Terms
 from dr_events.evidence.files import time_in
 from dr_events.evidence.instants import seconds_of
@@ -129,8 +129,21 @@ def _first_page(told: _Told, event: dict[str, Any], terms: Terms) -> Iterable[Fl
     yield Paragraph(
         f"Mean of each {terms.interval_minutes} minutes; the event is shaded. Missing readings "
         f"are gaps and add nothing: {told.text('intervals_missing')} of "
-        f"{told.text('intervals')} intervals in the event have too little metered to count.",
+        f"{told.text('intervals')} intervals in the event have too little metered to count. "
+        f"{_whose_baseline(told, terms)}",
         SMALL,
+    )
+
+
+def _whose_baseline(told: _Told, terms: Terms) -> str:
+    """Else the curves would be held against each other, though they are of different cars."""
+    if METER_BEFORE.id not in terms.methods:
+        return ""
+    count, found, _ = told.methods.get(METER_BEFORE.id, (0, 0, 0.0))
+    if found == count:
+        return ""
+    return (
+        f"Metered counts all {count:,} sessions; baseline and order, the {found:,} that have one."
     )
 
 
@@ -212,7 +225,7 @@ def _by_site(sites: Sequence[Any]) -> Flowable:
     if len(sites) > MOST_SITES:
         rest = f"and {len(sites) - MOST_SITES:,} sites with less ordered"
         rows.append([rest, *[""] * (len(head) - 1)])
-    return _grid([head, *rows], [42, 22, 16, 17, 19, 19, 21, 11, 0])
+    return _grid([head, *rows], [36, 20, 16, 17, 19, 18, 20, 11, 0])
 
 
 def _exceptions(told: _Told) -> Flowable:

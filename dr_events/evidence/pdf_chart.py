@@ -40,19 +40,20 @@ class _Scale:
 def load_chart(
     rows: Sequence[Any], *, step_s: float, period: tuple[float, float] | None, width: float
 ) -> Drawing:
-    """Rows of the table `load`. The period of the event is shaded. A gap stays one."""
+    """Rows of the table `load`. The period of the event, in seconds, is shaded; baseline and order
+    are of its part of an interval. A gap stays one."""
     drawing = Drawing(width, HEIGHT)
     if not rows:
         drawing.add(String(LEFT, 90, "Nothing was metered.", fontName=FONT, fontSize=9))
         return drawing
     begins_s, ends_s = seconds_of(rows[0].starts_at), seconds_of(rows[-1].starts_at) + step_s
-    hours = step_s / 3600
+    hours = [_hours_within(period, seconds_of(row.starts_at), step_s) for row in rows]
     curves = {
         "metered": [row.metered_kw for row in rows],
-        "baseline": [_kw(row.baseline_kwh, hours) for row in rows],
+        "baseline": [_kw(row.baseline_kwh, lasts) for row, lasts in zip(rows, hours, strict=True)],
         "baseline less ordered": [
-            None if row.baseline_kwh is None else (row.baseline_kwh - row.ordered_kwh) / hours
-            for row in rows
+            None if row.baseline_kwh is None else _kw(row.baseline_kwh - row.ordered_kwh, lasts)
+            for row, lasts in zip(rows, hours, strict=True)
         ],
     }
     most_kw = max((kw for curve in curves.values() for kw in curve if kw is not None), default=0.0)
@@ -65,8 +66,15 @@ def load_chart(
     return drawing
 
 
+def _hours_within(period: tuple[float, float] | None, from_s: float, step_s: float) -> float:
+    """Hours of an interval that are in the event."""
+    if period is None:
+        return 0.0
+    return max(0.0, min(period[1], from_s + step_s) - max(period[0], from_s)) / 3600
+
+
 def _kw(kwh: float | None, hours: float) -> float | None:
-    return None if kwh is None else kwh / hours
+    return None if kwh is None or not hours else kwh / hours
 
 
 def _round_up(kw: float) -> float:

@@ -3,14 +3,17 @@
 import io
 import json
 from datetime import UTC
+from types import SimpleNamespace
 
 import openpyxl
 import pyarrow.parquet as pq
 import pypdf
 import pytest
+from reportlab.graphics.shapes import PolyLine
 
 from dr_events import exports, reports
 from dr_events.evidence import sheets
+from dr_events.evidence.pdf_chart import load_chart
 from tests.dr_events.evidence.told import AUDITOR, told_event
 from tests.dr_events.story import declare
 from tests.fleet import later, make_session
@@ -138,10 +141,24 @@ def test_pdf_tells_the_order_the_outcome_the_method_and_the_seal_on_two_pages(ev
     assert "4,200 W (per session)" in first
     assert "2: 1 complied, 1 exempt" in first
     assert "ordered 2.27 kWh, delivered 2.33 kWh (7.0 kW on average): 102.9 %" in first
+    assert "Metered counts all 2 sessions; baseline and order, the 1 that have one." in first
     assert "None: every session complied" in second
     assert "Meter before / meter after" in second
     assert "not settlement grade" in second
     assert "public key" in second
+
+
+def test_the_baseline_is_drawn_at_its_power_where_the_event_has_part_of_an_interval():
+    """12 kW all the time, and an event that begins in the middle of five minutes."""
+    row = SimpleNamespace(
+        starts_at=later(0), metered_kw=12.0, baseline_kwh=12 * 150 / 3600, ordered_kwh=0.0
+    )
+    began_s = later(150).timestamp()
+
+    drawing = load_chart([row], step_s=300, period=(began_s, began_s + 3600), width=400)
+
+    metered, baseline, _ = (shape for shape in drawing.contents if isinstance(shape, PolyLine))
+    assert baseline.points == pytest.approx(metered.points)
 
 
 def test_pdf_claims_nothing_of_sessions_that_are_pending_or_not_there():
