@@ -18,6 +18,8 @@ LEAD = timedelta(minutes=10)
 MOST_READINGS = 2000
 MOST_COMMANDS = 60
 MOST_MARKS = 24
+# From the end of a line to where nothing is drawn.
+GAP_AFTER_S = 0.001
 Line = dict[str, list[float | None]]
 
 
@@ -76,8 +78,14 @@ def _stepped(
     for command in commands:
         moment: datetime | None = getattr(command, when)
         if moment is not None:
-            at.append(max(moment, begins).timestamp())
+            at_s = max(moment, begins).timestamp()
             watts = circuit.watts(command.limit) if command.limit else None
+            if watts is None and kilowatts and kilowatts[-1] is not None:
+                # A line with a gap is drawn to its last point, so it has one where the gap begins.
+                at.append(at_s)
+                kilowatts.append(kilowatts[-1])
+                at_s += GAP_AFTER_S
+            at.append(at_s)
             kilowatts.append(None if watts is None else round(watts / 1000, 3))
     if at:
         at.append(until.timestamp())

@@ -11,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from chargers.admin.pages import BoundedPaginator
+from chargers.admin.pictures import picture_of
 from chargers.models import (
     Attempt,
     AuditEntry,
@@ -22,6 +23,7 @@ from chargers.models import (
     Session,
     WebhookDelivery,
 )
+from dr_events import intake
 from dr_events.models import Event, EventTarget, Participation
 from tests.admin.support import (
     EVERYTHING,
@@ -37,6 +39,7 @@ from tests.admin.support import (
     page_of,
     text_of,
 )
+from tests.dr_events.story import OPERATOR, accept, declare, steer
 from tests.fleet import NOW, later, make_connector, make_session, make_site, make_station
 
 BIG_TABLES = (Command, Attempt, WebhookDelivery, MeterReading, AuditEntry, Participation, Session)
@@ -274,3 +277,20 @@ def test_an_empty_list_says_whether_anything_is_hidden(operator: Client, model: 
     if operator.get(address(model, "changelist")).context["cl"].search_fields:
         searched = operator.get(address(model, "changelist"), {"q": "nowhere"})
         assert f"None of the {named} match" in text_of(searched)
+
+
+@pytest.mark.django_db
+def test_a_limit_in_the_picture_of_a_session_is_drawn_to_the_moment_of_its_end() -> None:
+    session = make_session()
+    event = declare()
+    accept(1)
+    intake.end(event.pk, actor=OPERATOR, now=later(60))
+    steer(60)
+    accept(61)
+
+    _, wanted, _ = picture_of(session, now=later(120))["lines"]
+
+    lasts_s = [round(at - later(0).timestamp()) for at in wanted["at"]]
+    assert list(zip(lasts_s, wanted["kw"], strict=True)) == [
+        (0, 4.2), (60, 4.2), (60, None), (120, None),
+    ]  # fmt: skip
