@@ -15,6 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from chargers import counters, webhooks
 from chargers.models import Command, Session, WebhookDelivery
 from dr_events.models import Event
+from dr_events.notices.models import Delivery
 from gateway import health
 
 
@@ -42,6 +43,7 @@ class GatewayCollector:
         yield _sessions()
         yield _unsettled_commands()
         yield _unapplied_deliveries()
+        yield _due_notices()
 
 
 def _checks(checks: Mapping[str, health.Check]) -> Iterator[Metric]:
@@ -96,6 +98,12 @@ def _unapplied_deliveries() -> Metric:
     for name in (state.PENDING, state.WAITING, state.FAILED):
         gauge.add_metric([name], WebhookDelivery.objects.filter(state=name).count())
     return gauge
+
+
+def _due_notices() -> Metric:
+    """The notifier tells of all other trouble; that it stands nobody else would say."""
+    due = Delivery.objects.filter(state=Delivery.State.DUE, next_attempt_at__lte=timezone.now())
+    return GaugeMetricFamily("dr_notices_due", "Notices whose time has come", value=due.count())
 
 
 def _counters() -> Iterator[Metric]:

@@ -9,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from chargers import counters
 from chargers.models import Heartbeat, WebhookDelivery
 from chargers.webhooks import REFUSALS
+from dr_events.notices.models import Subscription
 from dr_events.reconciliation import SWEPT
 from tests.dr_events.story import accept, declare, send
 from tests.fleet import make_session
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.django_db
 
 GAUGES = {
     "dr_check_ok", "dr_check_seconds", "dr_events", "dr_sessions", "dr_commands",
-    "dr_webhook_deliveries",
+    "dr_webhook_deliveries", "dr_notices_due",
 }  # fmt: skip
 COUNTERS = {"dr_webhooks_refused", "dr_webhooks_applied", "dr_attempts"}
 
@@ -97,6 +98,19 @@ def test_deliveries_that_are_not_applied_are_counted_by_their_state(client, stat
     )
 
     assert value(client, "dr_webhook_deliveries", state=state) == before + 1
+
+
+def test_notices_that_nobody_sends_are_counted(client, django_user_model):
+    owner = django_user_model.objects.create_superuser("operator")
+    Subscription.objects.create(
+        owner=owner, channel="email", address="a@example.com", kinds=["declared"],
+        created_at=timezone.now(),
+    )  # fmt: skip
+    assert value(client, "dr_notices_due") == 0
+
+    declare()
+
+    assert value(client, "dr_notices_due") == 1
 
 
 def test_the_checks_of_readiness_can_be_alarmed_on(client):
