@@ -38,8 +38,9 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came back for a job: an answer, an error, or neither where it was never sent. Of the
-    headers only `Retry-After` is kept, in seconds."""
+    """What came back for a job: an answer, an error, or neither where its time had passed.
+    `sent_at_s` is None where nothing of it can have left. Of the headers only `Retry-After` is
+    kept, in seconds."""
 
     key: Any
     sent_at_s: float | None
@@ -169,7 +170,7 @@ class _Lines:
         # the caller waits for a reply.
         except Exception as error:  # noqa: BLE001
             self._idle.append(line)
-            self._replies.put(Reply(job.key, now_s, now_s, error=ProviderUnreachable(repr(error))))
+            self._replies.put(Reply(job.key, None, now_s, error=ProviderUnreachable(repr(error))))
         else:
             self._busy[line.curl] = line
 
@@ -241,9 +242,9 @@ class _Line:
         if self._size > MAX_ANSWER_BYTES:
             failure = "the answer is too large"
         if failure is not None:
-            ambiguous = self.curl.getinfo(pycurl.REQUEST_SIZE) > 0
-            error = ProviderUnreachable(failure, ambiguous=ambiguous)
-            return Reply(self._job.key, self._sent_at_s, now_s, error=error)
+            has_left = self.curl.getinfo(pycurl.REQUEST_SIZE) > 0
+            error = ProviderUnreachable(failure, ambiguous=has_left)
+            return Reply(self._job.key, self._sent_at_s if has_left else None, now_s, error=error)
         return Reply(
             self._job.key,
             self._sent_at_s,
