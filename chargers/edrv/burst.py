@@ -53,6 +53,8 @@ class Reply:
 
 # An action or a session has a few thousand.
 MAX_ANSWER_BYTES = 1_000_000
+# uvloop counts in whole milliseconds, and would call again and again within the last one.
+TICK_S = 0.001
 
 
 class Burst:
@@ -128,6 +130,9 @@ class _Lines:
         self._loop, self._replies = loop, replies
         self._jobs: deque[Job] = deque()
         self._alarm: asyncio.TimerHandle | None = None
+        # For the first job's time. Every event of a socket comes by `_begin`; were each to set one
+        # of its own, they would beget each other.
+        self._turn: asyncio.TimerHandle | None = None
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._set_alarm)
@@ -152,7 +157,8 @@ class _Lines:
         while self._jobs and len(self._busy) < self._concurrency:
             now_s = time.time()
             if (delay_s := self._jobs[0].send_at_s - now_s) > 0:
-                self._loop.call_later(delay_s, self._begin)
+                if self._turn is None:
+                    self._turn = self._loop.call_later(delay_s + TICK_S, self._begin_in_turn)
                 return
             job = self._jobs.popleft()
             self.begun += 1
@@ -161,6 +167,10 @@ class _Lines:
             else:
                 line = self._idle.pop() if self._idle else _Line(self._endpoint)
                 self._send(line, job, now_s)
+
+    def _begin_in_turn(self) -> None:
+        self._turn = None
+        self._begin()
 
     def _send(self, line: _Line, job: Job, now_s: float) -> None:
         try:

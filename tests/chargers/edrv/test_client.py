@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from chargers.edrv import burst
 from chargers.edrv.burst import Burst, Job
 from chargers.edrv.calls import Call, Endpoint
 from chargers.edrv.client import EdrvClient
@@ -99,10 +100,10 @@ def test_a_call_that_cannot_even_be_made_is_answered(endpoint):
 def replies_to(count, endpoint):
     jobs = [Job(number, Call("POST", "/x", b"{}"), time.time() + 60) for number in range(count)]
     replies = []
-    with Burst(endpoint, concurrency=2) as burst:
-        burst.submit(jobs)
-        while burst.outstanding:
-            replies += burst.collect(wait_s=0.1)
+    with Burst(endpoint, concurrency=2) as running:
+        running.submit(jobs)
+        while running.outstanding:
+            replies += running.collect(wait_s=0.1)
     return replies
 
 
@@ -128,3 +129,17 @@ def test_what_was_cut_off_before_its_answer_was_sent():
         thread.join()
     assert before_s <= reply.sent_at_s <= reply.answered_at_s
     assert reply.error.ambiguous
+
+
+def test_the_effort_for_a_call_does_not_grow_while_others_wait_for_their_time(server, monkeypatch):
+    begun, begin = [], burst._Lines._begin
+    monkeypatch.setattr(burst._Lines, "_begin", lambda lines: begun.append(begin(lines)))
+    endpoint = Endpoint(f"http://127.0.0.1:{server.server_port}", "key")
+    call, start_s, count = Call("GET", "/sessions?paginate_page=1"), time.time(), 200
+
+    with Burst(endpoint, concurrency=20) as running:
+        running.submit([Job(n, call, start_s + 60, start_s + n / 200) for n in range(count)])
+        while running.outstanding:
+            running.collect(wait_s=0.1)
+
+    assert len(begun) < 10 * count
