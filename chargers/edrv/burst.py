@@ -38,8 +38,9 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came back for a job: an answer, an error, or neither where it was never sent. Of the
-    headers only `Retry-After` is kept, in seconds."""
+    """What came back for a job: an answer, an error, or neither where its time had passed.
+    `sent_at_s` is None where nothing of it can have left. Of the headers only `Retry-After` is
+    kept, in seconds."""
 
     key: Any
     sent_at_s: float | None
@@ -52,6 +53,8 @@ class Reply:
 
 # An action or a session has a few thousand.
 MAX_ANSWER_BYTES = 1_000_000
+# uvloop counts in whole milliseconds, and would call again and again within the last one.
+TICK_S = 0.001
 
 
 class Burst:
@@ -127,6 +130,9 @@ class _Lines:
         self._loop, self._replies = loop, replies
         self._jobs: deque[Job] = deque()
         self._alarm: asyncio.TimerHandle | None = None
+        # For the first job's time. Every event of a socket comes by `_begin`; were each to set one
+        # of its own, they would beget each other.
+        self._turn: asyncio.TimerHandle | None = None
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._set_alarm)
@@ -151,7 +157,8 @@ class _Lines:
         while self._jobs and len(self._busy) < self._concurrency:
             now_s = time.time()
             if (delay_s := self._jobs[0].send_at_s - now_s) > 0:
-                self._loop.call_later(delay_s, self._begin)
+                if self._turn is None:
+                    self._turn = self._loop.call_later(delay_s + TICK_S, self._begin_in_turn)
                 return
             job = self._jobs.popleft()
             self.begun += 1
@@ -161,6 +168,10 @@ class _Lines:
                 line = self._idle.pop() if self._idle else _Line(self._endpoint)
                 self._send(line, job, now_s)
 
+    def _begin_in_turn(self) -> None:
+        self._turn = None
+        self._begin()
+
     def _send(self, line: _Line, job: Job, now_s: float) -> None:
         try:
             line.load(job, now_s)
@@ -169,7 +180,7 @@ class _Lines:
         # the caller waits for a reply.
         except Exception as error:  # noqa: BLE001
             self._idle.append(line)
-            self._replies.put(Reply(job.key, now_s, now_s, error=ProviderUnreachable(repr(error))))
+            self._replies.put(Reply(job.key, None, now_s, error=ProviderUnreachable(repr(error))))
         else:
             self._busy[line.curl] = line
 
@@ -241,9 +252,9 @@ class _Line:
         if self._size > MAX_ANSWER_BYTES:
             failure = "the answer is too large"
         if failure is not None:
-            ambiguous = self.curl.getinfo(pycurl.REQUEST_SIZE) > 0
-            error = ProviderUnreachable(failure, ambiguous=ambiguous)
-            return Reply(self._job.key, self._sent_at_s, now_s, error=error)
+            has_left = self.curl.getinfo(pycurl.REQUEST_SIZE) > 0
+            error = ProviderUnreachable(failure, ambiguous=has_left)
+            return Reply(self._job.key, self._sent_at_s if has_left else None, now_s, error=error)
         return Reply(
             self._job.key,
             self._sent_at_s,

@@ -117,6 +117,21 @@ def test_one_reply_that_breaks_everything_is_set_aside_and_the_others_are_record
     assert Command.objects.get(pk=poison.command_id).next_attempt_at > NOW
 
 
+# --- what never left --------------------------------------------------------------------------
+
+
+def test_what_met_nobody_has_no_time_at_which_it_was_sent():
+    [one] = claim(1)
+    error = ProviderUnreachable("Connection refused")
+
+    [result] = take_in((one, Reply(one.attempt_id, None, NOW.timestamp(), error=error)))
+
+    assert result.outcome == "provider_unreachable"
+    assert result.tells_of_edrv
+    assert Attempt.objects.get().sent_at is None
+    assert Command.objects.get().first_sent_at is None
+
+
 # --- what answers say of eDRV itself ------------------------------------------------------
 
 

@@ -1,6 +1,7 @@
 """Lists from servers that page in their own way, and a sender that no setting can silence."""
 
 import json
+import socket
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -8,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from chargers.edrv import burst
 from chargers.edrv.burst import Burst, Job
 from chargers.edrv.calls import Call, Endpoint
 from chargers.edrv.client import EdrvClient
@@ -88,13 +90,56 @@ def test_a_list_may_be_at_a_path_with_a_slash_whatever_words_say_so(server):
     "endpoint", [Endpoint("http://127.0.0.1:9", "key\n"), Endpoint("http://127.0.0.1:port", "key")]
 )
 def test_a_call_that_cannot_even_be_made_is_answered(endpoint):
-    jobs = [Job(number, Call("POST", "/x", b"{}"), time.time() + 60) for number in range(4)]
-    replies = []
-
-    with Burst(endpoint, concurrency=2) as burst:
-        burst.submit(jobs)
-        while burst.outstanding:
-            replies += burst.collect(wait_s=0.1)
+    replies = replies_to(4, endpoint)
 
     assert sorted(reply.key for reply in replies) == [0, 1, 2, 3]
     assert all(isinstance(reply.error, ProviderUnreachable) for reply in replies)
+    assert {reply.sent_at_s for reply in replies} == {None}
+
+
+def replies_to(count, endpoint):
+    jobs = [Job(number, Call("POST", "/x", b"{}"), time.time() + 60) for number in range(count)]
+    replies = []
+    with Burst(endpoint, concurrency=2) as running:
+        running.submit(jobs)
+        while running.outstanding:
+            replies += running.collect(wait_s=0.1)
+    return replies
+
+
+def test_what_met_no_server_was_not_sent():
+    with socket.socket() as nobody:  # bound, but nobody listens
+        nobody.bind(("127.0.0.1", 0))
+        endpoint = Endpoint(f"http://127.0.0.1:{nobody.getsockname()[1]}", "key")
+
+        [reply] = replies_to(1, endpoint)
+
+    assert isinstance(reply.error, ProviderUnreachable)
+    assert (reply.sent_at_s, reply.error.ambiguous) == (None, False)
+
+
+def test_what_was_cut_off_before_its_answer_was_sent():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=lambda: server.accept()[0].close())
+        thread.start()
+        before_s = time.time()
+
+        [reply] = replies_to(1, Endpoint(f"http://127.0.0.1:{server.getsockname()[1]}", "key"))
+
+        thread.join()
+    assert before_s <= reply.sent_at_s <= reply.answered_at_s
+    assert reply.error.ambiguous
+
+
+def test_the_effort_for_a_call_does_not_grow_while_others_wait_for_their_time(server, monkeypatch):
+    begun, begin = [], burst._Lines._begin
+    monkeypatch.setattr(burst._Lines, "_begin", lambda lines: begun.append(begin(lines)))
+    endpoint = Endpoint(f"http://127.0.0.1:{server.server_port}", "key")
+    call, start_s, count = Call("GET", "/sessions?paginate_page=1"), time.time(), 200
+
+    with Burst(endpoint, concurrency=20) as running:
+        running.submit([Job(n, call, start_s + 60, start_s + n / 200) for n in range(count)])
+        while running.outstanding:
+            running.collect(wait_s=0.1)
+
+    assert len(begun) < 10 * count
