@@ -7,7 +7,7 @@ from typing import Any
 
 import django_filters
 from django import forms
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from rest_framework import serializers
 
 from chargers.models import ChargeStation, Session, Site
@@ -69,16 +69,30 @@ class EventFilter(Filters):
     status = django_filters.MultipleChoiceFilter(choices=Event.Status.choices)
     external_id = django_filters.CharFilter()
     test = TruthFilter()
-    starts_after = InstantFilter("starts_at", lookup_expr="gte")
-    starts_before = InstantFilter("starts_at", lookup_expr="lt")
-    target_type = django_filters.ChoiceFilter(
-        "targets__type", choices=EventTarget.Type.choices, distinct=True
+    starts_after = InstantFilter(
+        "starts_at", lookup_expr="gte", help_text="Events that start at this time or later."
     )
-    target_value = django_filters.CharFilter("targets__value", distinct=True)
+    starts_before = InstantFilter(
+        "starts_at", lookup_expr="lt", help_text="Events that start earlier than at this time."
+    )
+    target_type = django_filters.ChoiceFilter(
+        choices=EventTarget.Type.choices,
+        method="filter_target",
+        help_text="Events with such a target; with `target_value`, with one target that is both.",
+    )
+    target_value = django_filters.CharFilter(method="filter_target")
 
     class Meta:
         model = Event
         fields: tuple[str, ...] = ()
+
+    def filter_target(self, events: QuerySet[Event], name: str, value: str) -> QuerySet[Event]:
+        said = self.form.cleaned_data
+        wanted = {"type": said["target_type"], "value": said["target_value"]}
+        one = EventTarget.objects.filter(
+            event=OuterRef("pk"), **{field: text for field, text in wanted.items() if text}
+        )
+        return events.filter(Exists(one))
 
 
 class ParticipationFilter(Filters):

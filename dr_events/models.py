@@ -421,6 +421,7 @@ class Proposal(models.Model):
     state = models.CharField(max_length=8, choices=State.choices, default=State.OPEN)
     proposed_by = models.CharField(max_length=150)
     proposed_at = models.DateTimeField()
+    idempotency_key = models.CharField(max_length=255, null=True, editable=False)
     decided_by = models.CharField(max_length=150, blank=True)
     decided_at = models.DateTimeField(null=True)
 
@@ -428,6 +429,9 @@ class Proposal(models.Model):
         ordering = ("-id",)
         default_permissions = ("view",)
         constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["proposed_by", "idempotency_key"], name="proposal_idempotency_key_once"
+            ),
             models.CheckConstraint(
                 condition=Q(state="open", decided_at__isnull=True, decided_by="")
                 | Q(state__in=("approved", "refused"), decided_at__isnull=False),

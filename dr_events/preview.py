@@ -372,7 +372,7 @@ def warnings_for(targets: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
     warnings = [
         {
             "code": "target_unknown",
-            "detail": f"Nothing in the fleet is known as {type_} {value}.".replace(" .", "."),
+            "detail": f"Nothing in the fleet is known as {f'{type_} {value}'.strip()}.",
         }
         for type_, value in scope.unmatched(targets)
     ]

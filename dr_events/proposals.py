@@ -28,18 +28,42 @@ def is_needed(roles: Iterable[str], *, metered_w: float) -> bool:
 
 @transaction.atomic
 def propose(
-    data: dict[str, Any], *, summary: str, event: Event | None, actor: Actor, now: datetime
+    data: dict[str, Any],
+    *,
+    summary: str,
+    event: Event | None,
+    actor: Actor,
+    now: datetime,
+    idempotency_key: str | None = None,
 ) -> Proposal:
-    """Put an order before a second person. `event`: the one it amends."""
-    proposal = Proposal.objects.create(
-        summary=summary[:500],
-        data=data,
-        event=event,
-        revision=event.revision if event else None,
-        proposed_by=actor.name,
-        proposed_at=now,
-    )
-    _note("proposal.made", proposal, actor, now)
+    """Put an order before a second person. `event`: the one it amends.
+
+    The same again under the same idempotency key gives the same proposal, decided or not. Raises
+    Problem 409 where the key already stands for something else. An amendment needs none: its
+    event's revision lets only one of them be given.
+    """
+    said = {
+        "summary": summary[:500],
+        "data": data,
+        "event": event,
+        "revision": event.revision if event else None,
+        "proposed_at": now,
+    }
+    if idempotency_key is None:
+        proposal, is_new = Proposal.objects.create(proposed_by=actor.name, **said), True
+    else:
+        proposal, is_new = Proposal.objects.get_or_create(
+            proposed_by=actor.name, idempotency_key=idempotency_key, defaults=said
+        )
+    if is_new:
+        _note("proposal.made", proposal, actor, now)
+    elif proposal.data != data:
+        raise Problem(
+            409,
+            "already_proposed",
+            f"Idempotency-Key already stands for proposal {proposal.pk}, with other content.",
+            field="Idempotency-Key",
+        )
     return proposal
 
 
@@ -54,7 +78,8 @@ def approve(proposal_id: int, *, actor: Actor, now: datetime) -> Event:
     _decide(proposal, Proposal.State.APPROVED, actor, now)
     proposer = Actor(proposal.proposed_by, actor.origin)
     if proposal.event is None:
-        key = f"proposal-{proposal.pk}"
+        # The form's own: sent again when the order no longer needs anybody, it orders nothing else.
+        key = proposal.idempotency_key or f"proposal-{proposal.pk}"
         declared = intake.declare(proposal.data, actor=proposer, now=now, idempotency_key=key)
         return declared.event
     current = Event.objects.select_for_update(no_key=True).get(pk=proposal.event.pk)

@@ -1,4 +1,4 @@
-"""The steps of an event: which is in force, and when that changes. Pure.
+"""The steps of an event: which is in force. Pure.
 
 limit  ▄▄▄▄▄▄▄▄              0 min   80 kW
        ████████▄▄▄▄▄▄▄▄     15 min   40 kW, to the end of the event
@@ -34,17 +34,6 @@ def step_at(steps: Sequence[Step], elapsed: timedelta) -> Step | None:
         if step.starts_after <= elapsed and (step.ends_after is None or elapsed < step.ends_after):
             return step
     return None
-
-
-def next_change(steps: Sequence[Step], elapsed: timedelta) -> timedelta | None:
-    """When another step begins or this one ends; None if that is the end of the event."""
-    ahead = [
-        after
-        for step in steps
-        for after in (step.starts_after, step.ends_after)
-        if after is not None and after > max(elapsed, NONE)
-    ]
-    return min(ahead, default=None)
 
 
 def has_gap(steps: Sequence[Step]) -> bool:

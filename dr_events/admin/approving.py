@@ -50,17 +50,27 @@ def proposed(
     data: dict[str, Any],
     summary: Callable[[], str],
     event: Event | None = None,
+    *,
+    key: str | None = None,
 ) -> HttpResponse:
     """Put it before a second person, and say so. The summary is kept, for readers of any
-    language."""
+    language. `key`: of the form, which proposes one order however often it is sent."""
     with numerals.written_in(numerals.PLAIN):
         summed_up = summary()
     made = proposals.propose(
-        data, summary=summed_up, event=event, actor=actor_of(request), now=timezone.now()
+        data,
+        summary=summed_up,
+        event=event,
+        actor=actor_of(request),
+        now=timezone.now(),
+        idempotency_key=key,
     )
-    messages.warning(
-        request, "Nothing is ordered yet: it is proposed, and waits for a second person."
-    )
+    if made.state == Proposal.State.OPEN:
+        messages.warning(
+            request, "Nothing is ordered yet: it is proposed, and waits for a second person."
+        )
+    else:
+        messages.info(request, f"It had been proposed already, and is {made.state}.")
     return redirect(change_url(made))
 
 

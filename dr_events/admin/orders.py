@@ -90,6 +90,7 @@ class Orders(Operations):
                     request,
                     data,
                     lambda: f"{declared.name}: {declaration_headline(seen, declared, now=now)}",
+                    key=key,
                 )
         done_by = actor_of(request)
         made = intake.declare(data, actor=done_by, now=now, idempotency_key=key)
@@ -256,6 +257,12 @@ def _place_problem(form: DeclareForm, problem: Problem) -> None:
     fields = {error.field for error in problem.errors}
     if "external_id" in fields:
         form.add_error("external_id", problem.detail)
+    elif problem.code == "already_proposed":
+        form.add_error(
+            None,
+            "This form was sent before, with other content, and that was proposed. Sent again, it "
+            "makes a second proposal.",
+        )
     elif "Idempotency-Key" in fields:
         form.add_error(
             None,

@@ -24,7 +24,6 @@ WHY_NOT = {
     "station_offline": "the chargestation is offline; limited as soon as it is back",
     "opted_out": "it has opted out of this event",
     "exempted": "an operator has exempted it from this event",
-    "excused": "it has opted out of this event, or was exempted from it",
     "site_capacity": "the capacity of its site holds it lower already",
     "outranked": "another event of higher priority, or with a lower limit, decides",
 }

@@ -18,16 +18,16 @@ NEEDED = "dr_events.export_report"
 
 
 def tell(export: Export, *, now: datetime) -> None:
-    """Tell a person where they have subscribed to it, and at their own e-mail address. Called in
-    the transaction that settles the export."""
+    """Tell a person where they have subscribed to it, and at their own e-mail address where they
+    have not said anything else of that. Called in the transaction that settles the export."""
     person = _who_asked(export)
-    subscriptions = {one.pk: one for one in _of(person, now)} if person else {}
+    subscriptions = list(_of(person, now)) if person else []
     if subscriptions:
         telling.write(
             Kind.EXPORTED,
             contents.export_subject(export),
             contents.export_content(export, now=now),
-            subscriptions.values(),
+            subscriptions,
             event_id=export.event_id,
             now=now,
         )
@@ -44,12 +44,11 @@ def _who_asked(export: Export) -> User | None:
 
 def _of(person: User, now: datetime) -> Iterator[Subscription]:
     yield from telling.wanting(Kind.EXPORTED).filter(owner=person)
-    own = Subscription.objects.filter(owner=person, address=person.email).first()
-    if own is None:
-        own = _subscribed(person, now)
-    # Who has switched it off wants no mail.
-    if own and own.is_active:
-        yield own
+    # Who has a subscription with it has said there what to be told of, or nothing at all.
+    if not Subscription.objects.filter(owner=person, address=person.email).exists():
+        made = _subscribed(person, now)
+        if made:
+            yield made
 
 
 def _subscribed(person: User, now: datetime) -> Subscription | None:

@@ -59,6 +59,46 @@ def test_a_large_order_is_proposed_and_nothing_is_sent(operator: Client) -> None
     assert "3 sessions in feeder F12 will be held to 4,200 W each" in Proposal.objects.get().summary
 
 
+def test_a_form_that_is_sent_twice_is_proposed_and_ordered_once(
+    operator: Client, colleague: Client
+) -> None:
+    large()
+
+    confirm(operator)
+    again = confirm(operator)
+
+    assert "waits for a second person" in messages_of(operator, again)
+    assert AuditEntry.objects.filter(action="proposal.made").count() == 1
+    decide(colleague, "approve")
+    late = confirm(operator)
+    assert "had been proposed already, and is approved" in messages_of(operator, late)
+    assert Event.objects.count() == 1
+
+
+def test_a_form_that_needs_nobody_any_more_orders_what_it_proposed_only_once(
+    operator: Client, colleague: Client, settings: Any
+) -> None:
+    large()
+    confirm(operator)
+    settings.APPROVAL_ABOVE_KW = 50
+    confirm(operator)
+
+    decide(colleague, "approve")
+
+    assert Event.objects.count() == 1
+
+
+def test_a_form_that_was_proposed_with_other_content_says_so(operator: Client) -> None:
+    large()
+    confirm(operator)
+
+    page = confirm(operator, name="Another")
+
+    assert "with other content, and that was proposed" in text_of(page)
+    assert page.context["key"] != "a" * 32
+    assert Proposal.objects.count() == 1
+
+
 def test_a_small_order_is_given_at_once(operator: Client) -> None:
     make_session(power_w=11_000)
 

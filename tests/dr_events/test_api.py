@@ -266,6 +266,30 @@ def test_events_are_listed_newest_first_and_narrowed_down(api):
     assert api.get("events/", external_id="nobody").json()["results"] == []
 
 
+def test_type_and_value_of_a_target_are_of_one_target(api):
+    targets = [{"type": "feeder", "value": "F13"}, {"type": "substation", "value": "F12"}]
+    api.post("events/", declaration(targets=targets))
+
+    def found(**query):
+        return len(api.get("events/", **query).json()["results"])
+
+    assert found(target_type="feeder", target_value="F12") == 0
+    assert found(target_type="substation", target_value="F12") == 1
+    assert found(target_type="feeder") == found(target_value="F12") == 1
+
+
+def test_events_start_after_a_time_that_counts_and_before_one_that_does_not(api):
+    later = (timezone.now() + timedelta(hours=1)).replace(microsecond=0)
+    api.post("events/", declaration(starts_at=later.isoformat()))
+
+    def found(**query):
+        return len(api.get("events/", **query).json()["results"])
+
+    assert found(starts_after=later.isoformat()) == 1
+    assert found(starts_before=later.isoformat()) == 0
+    assert found(starts_after=(later + timedelta(seconds=1)).isoformat()) == 0
+
+
 def test_an_event_is_amended_by_what_is_named(api):
     event = api.post("events/", declaration()).json()
 

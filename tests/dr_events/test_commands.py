@@ -188,6 +188,16 @@ def test_a_report_is_written_to_a_file(capsys, tmp_path, event, by):
     assert entry.subject_ids == [str(event.id)]
 
 
+def test_an_external_id_may_look_like_an_id_of_ours(capsys, tmp_path):
+    theirs = str(uuid.uuid4())
+    event = declare(external_id=theirs)
+    path = tmp_path / "report.json"
+
+    run(capsys, "export_report", theirs, "--output", str(path))
+
+    assert json.loads(path.read_text())["event"]["id"] == str(event.id)
+
+
 def test_without_a_file_the_report_goes_to_standard_output(capsysbinary, event):
     call_command("export_report", "F12-0142")
 

@@ -344,6 +344,21 @@ def test_only_the_site_whose_cap_is_out_of_reach_is_named():
     assert codes_of(seen)["cap_unreachable"].startswith(f"At site {bad.external_id} sessions")
 
 
+@pytest.mark.parametrize(
+    ("target", "known_as"),
+    [
+        ({"type": "all"}, "all"),
+        ({"type": "feeder", "value": "F99"}, "feeder F99"),
+        ({"type": "feeder", "value": "Ring .4"}, "feeder Ring .4"),
+    ],
+)
+def test_what_nothing_is_known_as_is_named_as_it_was_said(target, known_as):
+    seen = see(limit(4200), targets=[target])
+
+    said = codes_of(seen)["target_unknown"]
+    assert said == f"Nothing in the fleet is known as {known_as}."
+
+
 def test_a_scope_of_nothing_can_hold_any_cap():
     seen = see(cap(8_000), targets=[{"type": "feeder", "value": "F99"}])
 

@@ -1,14 +1,12 @@
-"""Which step of an event is in force, and when that changes."""
+"""Which step of an event is in force."""
 
 from datetime import timedelta
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from chargers.electricity import Unit
 from dr_events.amounts import Amount, Kind
-from dr_events.timeline import Step, has_gap, next_change, step_at
+from dr_events.timeline import Step, has_gap, step_at
 
 WATTS = Amount(Kind.PER_SITE, Unit.POWER, 40_000)
 
@@ -26,35 +24,31 @@ STEPS = [step(0, 15), step(20, 30), step(30, None)]
 
 
 @pytest.mark.parametrize(
-    ("elapsed", "number", "change"),
+    ("elapsed", "number"),
     [
-        (0, 0, 15),
-        (14.99, 0, 15),
-        (15, None, 20),  # ends are exclusive
-        (19.99, None, 20),
-        (20, 1, 30),
-        (29.99, 1, 30),
-        (30, 2, None),
-        (1_000_000, 2, None),
-        (-10, 0, 15),  # a session that begins early begins with the first step
+        (0, 0),
+        (14.99, 0),
+        (15, None),  # ends are exclusive
+        (19.99, None),
+        (20, 1),
+        (29.99, 1),
+        (30, 2),
+        (1_000_000, 2),
+        (-10, 0),  # a session that begins early begins with the first step
     ],
 )
-def test_one_step_is_in_force_until_the_next_change(elapsed, number, change):
+def test_one_step_at_the_most_is_in_force(elapsed, number):
     in_force = None if number is None else STEPS[number]
 
     assert step_at(STEPS, minutes(elapsed)) == in_force
-    assert next_change(STEPS, minutes(elapsed)) == (change and minutes(change))
 
 
-def test_without_steps_nothing_is_in_force_and_nothing_changes():
+def test_without_steps_nothing_is_in_force():
     assert step_at([], minutes(3)) is None
-    assert next_change([], minutes(3)) is None
 
 
 def test_a_first_step_that_starts_later_leaves_the_beginning_without():
     assert step_at([step(5, 10)], minutes(0)) is None
-    assert next_change([step(5, 10)], minutes(0)) == minutes(5)
-    assert next_change([step(5, 10)], minutes(10)) is None
 
 
 @pytest.mark.parametrize(
@@ -70,24 +64,3 @@ def test_a_first_step_that_starts_later_leaves_the_beginning_without():
 )
 def test_a_gap_is_time_between_two_steps_in_which_nothing_is_ordered(steps, gap):
     assert has_gap(steps) is gap
-
-
-@st.composite
-def timelines(draw):
-    """Steps that follow each other, some of them at once."""
-    times = sorted(draw(st.sets(st.integers(0, 60), min_size=2, max_size=8)))
-    pairs = list(zip(times[::2], times[1::2], strict=False))
-    return [step(starts, ends) for starts, ends in pairs]
-
-
-@given(timelines(), st.integers(-5, 70))
-def test_between_two_changes_nothing_changes(steps, elapsed):
-    change = next_change(steps, minutes(elapsed))
-    until = minutes(70) if change is None else change
-
-    before = {step_at(steps, at) for at in (minutes(elapsed), until - timedelta(seconds=1))}
-
-    if until > minutes(max(elapsed, 0)):
-        assert len(before) == 1
-    if change is not None:
-        assert step_at(steps, change) != step_at(steps, minutes(elapsed))

@@ -45,11 +45,18 @@ class Command(BaseCommand):
 
 
 def _find(wanted: str) -> Event:
-    try:
-        found = Event.objects.filter(pk=uuid.UUID(wanted))
-    except ValueError:
-        found = Event.objects.filter(external_id=wanted)
+    event = _by_id(wanted)
+    if event:
+        return event
+    found = Event.objects.filter(external_id=wanted)
     if len(found) != 1:
         many = "several declarers have one" if found else "there is none"
         raise CommandError(f"No single event {wanted!r}: {many}.")
     return found[0]
+
+
+def _by_id(wanted: str) -> Event | None:
+    try:
+        return Event.objects.filter(pk=uuid.UUID(wanted)).first()
+    except ValueError:
+        return None
