@@ -50,6 +50,7 @@ def apply_locations(locations: Iterable[LocationData]) -> None:
         for found in _one_of_each(locations)
     ]
     sql.run(_CREATE_SITES, sql.columns(records, 4)[:1])
+    _lock("chargers_site", (record[0] for record in records))
     sql.run(_UPDATE_SITES, sql.columns(records, 4))
 
 
@@ -77,6 +78,7 @@ def apply_chargestations(stations: Iterable[ChargeStationData], *, now: datetime
         (Online(one.id, one.online, now, found=True) for one in stations if one.online is not None),
         now=now,
     )
+    _lock("chargers_chargestation", (found.id for found in stations))
     places = [(found.id, sites.get(found.location_id or "")) for found in stations]
     moved = sql.ids(_MOVE_CHARGESTATIONS, sql.columns(places, 2))
     # What their sessions were held to for the old site, nobody else lets go.
@@ -105,12 +107,15 @@ def apply_connectors(connectors: Iterable[ConnectorData]) -> None:
         if found.chargestation_id in stations
     ]
     sql.run(_CREATE_CONNECTORS, sql.columns(records, 5)[:2])
+    _lock("chargers_connector", (record[0] for record in records))
     sql.run(_UPDATE_CONNECTORS, sql.columns([(r[0], *r[2:]) for r in records], 4))
 
 
+@transaction.atomic
 def apply_connector_statuses(statuses: Mapping[str, str]) -> None:
     """New statuses by connector id; unknown connectors are left out."""
     records = [(connector_id, status[:40]) for connector_id, status in statuses.items()]
+    _lock("chargers_connector", statuses)
     sql.run(_UPDATE_CONNECTOR_STATUSES, sql.columns(records, 2))
 
 
@@ -143,8 +148,16 @@ def apply_online(changes: Iterable[Online], *, now: datetime) -> None:
 
 def _one_of_each(found: Iterable[Found]) -> list[Found]:
     """A list that is paged while it changes may show one twice; the last counts. Sorted, so that
-    two writers lock in the same order."""
+    two who create the same wait for each other in one order."""
     return [one for _, one in sorted({one.id: one for one in found}.items())]
+
+
+def _lock(table: str, external_ids: Iterable[str]) -> None:
+    """In the order of their ids: an UPDATE … FROM unnest takes rows as its plan has them."""
+    sql.run(
+        f"SELECT id FROM {table} WHERE external_id = ANY(%s) ORDER BY id FOR NO KEY UPDATE",
+        [list(external_ids)],
+    )
 
 
 def _ids(

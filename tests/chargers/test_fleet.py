@@ -124,3 +124,14 @@ def test_what_a_station_had_refused_is_sent_anew_after_it_was_gone_within_one_ba
 
     assert session.commands.count() == 2
     assert session.commands.get(generation=2).state == "due"
+
+
+def test_all_that_is_written_is_locked_in_one_order_first(django_assert_num_queries):
+    stations = [make_station() for _ in range(3)]
+    connectors = [make_connector(station) for station in stations]
+
+    with django_assert_num_queries(4) as asked:
+        fleet.apply_connector_statuses({c.external_id: "Charging" for c in reversed(connectors)})
+
+    assert "chargers_connector" in asked[1]["sql"]
+    assert "ORDER BY id FOR NO KEY UPDATE" in asked[1]["sql"]
