@@ -13,7 +13,7 @@ from django.conf import settings
 from chargers import fleet, inbox, sessions
 from chargers.edrv import payloads
 from chargers.edrv.client import EdrvClient
-from chargers.edrv.errors import EdrvError, NotFound
+from chargers.edrv.errors import EdrvError, NotFound, ProviderUnreachable
 from chargers.models import Heartbeat
 from chargers.sessions import Said
 
@@ -25,6 +25,9 @@ SYNCED = "sync"
 OVERLAP = timedelta(minutes=10)
 SOONEST_RESYNC_S = 30
 MAX_LOOKUPS = 200
+# So many look-ups in a row that nobody answers: eDRV is away. With a whole time-out each, all of
+# them would outlast the patience that PostgreSQL has with a connection that says nothing.
+UNANSWERED_LOOKUPS = 3
 ALL_THAT_WAIT = 1_000_000
 
 
@@ -97,15 +100,26 @@ def _sync_sessions(client: EdrvClient, now: datetime, everything: bool) -> int:
 
 
 def _look_after_unheard(client: EdrvClient, now: datetime) -> None:
-    """Open sessions nobody has spoken of for long: their end may have been missed."""
+    """Open sessions nobody has spoken of for long: their end may have been missed. One that cannot
+    be read must not keep the others from being read again. Where eDRV is away or wants to be left
+    alone the rest waits for the next sync: the lists have been read, so this one has not failed."""
+    unanswered = 0
     for external_id in sessions.long_unheard(now=now, most=MAX_LOOKUPS):
         try:
-            sessions.apply([Said(client.get_session(external_id), now)], now=now)
-        except NotFound:
-            sessions.forget([external_id], now=now)
+            _look_after(client, external_id, now)
+            unanswered = 0
         except EdrvError as error:
-            # One that cannot be read must not keep the others from being read again.
             log.warning("sync.session_unread", session=external_id, error=str(error))
+            unanswered = unanswered + 1 if isinstance(error, ProviderUnreachable) else 0
+            if unanswered == UNANSWERED_LOOKUPS or error.http_status in (401, 429):
+                return
+
+
+def _look_after(client: EdrvClient, external_id: str, now: datetime) -> None:
+    try:
+        sessions.apply([Said(client.get_session(external_id), now)], now=now)
+    except NotFound:
+        sessions.forget([external_id], now=now)
 
 
 def _take(
