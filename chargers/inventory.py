@@ -48,11 +48,11 @@ def sync(client: EdrvClient, *, now: datetime, everything: bool = False) -> Sync
     EdrvError; what was read before that stays.
     """
     counts = Synced(
-        locations=_take_if_there(
+        locations=_take_if_readable(
             client, "locations", payloads.read_location, fleet.apply_locations
         ),
         chargestations=_sync_chargestations(client, now),
-        connectors=_take_if_there(
+        connectors=_take_if_readable(
             client, "connectors", payloads.read_connector, fleet.apply_connectors
         ),
         sessions=_sync_sessions(client, now, everything),
@@ -71,14 +71,15 @@ def _sync_chargestations(client: EdrvClient, now: datetime) -> int:
     return _take(client.pages("chargestations"), payloads.read_chargestation, apply)
 
 
-def _take_if_there(
+def _take_if_readable(
     client: EdrvClient,
     resource: str,
     read: Callable[[Any], Found],
     apply: Callable[[list[Found]], Any],
 ) -> int:
-    """Chargestations name their location, and mostly have their connectors inside them: where
-    there is no such list the sessions are read all the same."""
+    """Chargestations name their location, and mostly have their connectors inside them: where this
+    list cannot be read, be it that there is none, the rest is read all the same. What is the
+    trouble of all lists, the next one meets and raises."""
     try:
         return _take(client.pages(resource), read, apply)
     except EdrvError as error:
