@@ -1,7 +1,7 @@
 """The hash chain over the audit record, in the database.
 
 A trigger links every entry when its transaction commits, one transaction after the other
-(migration 0003, docs/adr/0030). `verify` walks the whole of it and names the first thing wrong.
+(migration 0004, docs/adr/0030). `verify` walks the whole of it and names the first thing wrong.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 import structlog
@@ -21,16 +21,25 @@ from chargers.models import ChargeStation, Site, is_timezone
 log = structlog.get_logger(__name__)
 # The external id of the site of chargestations that eDRV places nowhere.
 NO_LOCATION = "no-location"
+# How far eDRV's clock may be behind ours.
+MAX_CLOCK_BEHIND = timedelta(minutes=1)
 Found = TypeVar("Found", LocationData, ChargeStationData, ConnectorData)
 
 
 @dataclass(frozen=True, slots=True)
 class Online:
-    """A chargestation went online or offline at `at`."""
+    """A chargestation went online or offline at `at`, by eDRV's clock; or was `found` so then, by
+    ours."""
 
     chargestation_id: str
     online: bool
     at: datetime
+    found: bool = False
+
+    @property
+    def outdates_until(self) -> datetime:
+        """What was said before that comes too late."""
+        return self.at - MAX_CLOCK_BEHIND if self.found else self.at
 
 
 @transaction.atomic
@@ -41,6 +50,7 @@ def apply_locations(locations: Iterable[LocationData]) -> None:
         for found in _one_of_each(locations)
     ]
     sql.run(_CREATE_SITES, sql.columns(records, 4)[:1])
+    _lock("chargers_site", (record[0] for record in records))
     sql.run(_UPDATE_SITES, sql.columns(records, 4))
 
 
@@ -65,9 +75,10 @@ def apply_chargestations(stations: Iterable[ChargeStationData], *, now: datetime
     sites = _ids(Site, (*(found.location_id for found in stations), NO_LOCATION))
     sql.run(_CREATE_CHARGESTATIONS, sql.columns([(id_, sites[at]) for id_, at in new], 2))
     apply_online(
-        (Online(found.id, found.online, now) for found in stations if found.online is not None),
+        (Online(one.id, one.online, now, found=True) for one in stations if one.online is not None),
         now=now,
     )
+    _lock("chargers_chargestation", (found.id for found in stations))
     places = [(found.id, sites.get(found.location_id or "")) for found in stations]
     moved = sql.ids(_MOVE_CHARGESTATIONS, sql.columns(places, 2))
     # What their sessions were held to for the old site, nobody else lets go.
@@ -96,24 +107,37 @@ def apply_connectors(connectors: Iterable[ConnectorData]) -> None:
         if found.chargestation_id in stations
     ]
     sql.run(_CREATE_CONNECTORS, sql.columns(records, 5)[:2])
+    _lock("chargers_connector", (record[0] for record in records))
     sql.run(_UPDATE_CONNECTORS, sql.columns([(r[0], *r[2:]) for r in records], 4))
 
 
+@transaction.atomic
 def apply_connector_statuses(statuses: Mapping[str, str]) -> None:
     """New statuses by connector id; unknown connectors are left out."""
     records = [(connector_id, status[:40]) for connector_id, status in statuses.items()]
+    _lock("chargers_connector", statuses)
     sql.run(_UPDATE_CONNECTOR_STATUSES, sql.columns(records, 2))
 
 
 @transaction.atomic
 def apply_online(changes: Iterable[Online], *, now: datetime) -> None:
     """Take over who is online, by the time of the change. A station that came back has its
-    commands due at once, those it had refused included: nobody knows what it meant by that."""
+    commands due at once, those it had refused included: nobody knows what it meant by that. One
+    that is told to have come online has come back though nobody had told that it was gone."""
     newest = {change.chargestation_id: change for change in sorted(changes, key=lambda one: one.at)}
-    records = [(change.chargestation_id, change.online, change.at) for change in newest.values()]
+    records = [
+        (
+            change.chargestation_id,
+            change.online,
+            change.at,
+            change.outdates_until,
+            change.online and not change.found,
+        )
+        for change in newest.values()
+    ]
     # Sessions before their stations, as everybody does.
     sql.lock_sessions(sql.ids(_SESSIONS_AT, [list(newest)]))
-    changed = sql.rows(_APPLY_ONLINE, sql.columns(records, 3))
+    changed = sql.rows(_APPLY_ONLINE, sql.columns(records, 5))
     if not changed:
         return
     back = [row["id"] for row in changed if row["online"]]
@@ -124,8 +148,16 @@ def apply_online(changes: Iterable[Online], *, now: datetime) -> None:
 
 def _one_of_each(found: Iterable[Found]) -> list[Found]:
     """A list that is paged while it changes may show one twice; the last counts. Sorted, so that
-    two writers lock in the same order."""
+    two who create the same wait for each other in one order."""
     return [one for _, one in sorted({one.id: one for one in found}.items())]
+
+
+def _lock(table: str, external_ids: Iterable[str]) -> None:
+    """In the order of their ids: an UPDATE … FROM unnest takes rows as its plan has them."""
+    sql.run(
+        f"SELECT id FROM {table} WHERE external_id = ANY(%s) ORDER BY id FOR NO KEY UPDATE",
+        [list(external_ids)],
+    )
 
 
 def _ids(
@@ -212,21 +244,29 @@ _SESSIONS_AT = """
 # Of a station that is known to be so, too: an older word must not undo it later.
 _APPLY_ONLINE = """
     WITH said AS (
-        SELECT * FROM unnest(%s::text[], %s::bool[], %s::timestamptz[])
-          AS said (external_id, online, at)),
+        SELECT * FROM unnest(%s::text[], %s::bool[], %s::timestamptz[], %s::timestamptz[],
+                             %s::bool[])
+          AS said (external_id, online, at, outdates_until, is_return)),
     before AS (
-        SELECT station.id, station.online FROM chargers_chargestation AS station
+        SELECT station.id, station.external_id, station.online, station.online_told_at
+          FROM chargers_chargestation AS station
          WHERE station.external_id IN (SELECT external_id FROM said)
          ORDER BY station.id FOR NO KEY UPDATE),
+    news AS (
+        SELECT before.id, said.*,
+               before.online <> said.online
+               -- Told of the same time, it is the same return once more.
+               OR (said.is_return AND before.online_told_at IS DISTINCT FROM said.at) AS is_change
+          FROM said JOIN before ON before.external_id = said.external_id
+         WHERE before.online_told_at IS NULL OR before.online_told_at <= said.at),
     told AS (
         UPDATE chargers_chargestation AS station
-           SET online = said.online, online_changed_at = said.at
-          FROM said, before
-         WHERE station.external_id = said.external_id AND before.id = station.id
-           AND (station.online_changed_at IS NULL OR station.online_changed_at <= said.at)
-     RETURNING station.id, station.online)
-    SELECT told.id, told.online FROM told
-      JOIN before ON before.id = told.id AND before.online <> told.online
+           SET online = news.online,
+               online_told_at = GREATEST(station.online_told_at, news.outdates_until),
+               online_changed_at = CASE WHEN news.is_change THEN news.at
+                                        ELSE station.online_changed_at END
+          FROM news WHERE station.id = news.id)
+    SELECT id, online FROM news WHERE is_change
 """
 
 _WAKE_COMMANDS = """

@@ -155,9 +155,10 @@ def _apply(stored: Sequence[Stored], now: datetime) -> list[Fate]:
         *unreadable_actions,
         *unreadable_changes,
         *_apply_stations(changes, now),
-        *_apply_connectors(kinds[Kind.CONNECTOR]),
         *_apply_sessions(said, now),
         *_apply_actions(actions, attempts, now),
+        # Last, since connectors are locked after their stations, of which answers teach.
+        *_apply_connectors(kinds[Kind.CONNECTOR]),
         *(Fate(one.id, State.IGNORED, note="not of our business") for one in kinds[Kind.OTHER]),
     ]
 

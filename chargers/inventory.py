@@ -13,7 +13,7 @@ from django.conf import settings
 from chargers import fleet, inbox, sessions
 from chargers.edrv import payloads
 from chargers.edrv.client import EdrvClient
-from chargers.edrv.errors import EdrvError, NotFound
+from chargers.edrv.errors import EdrvError, NotFound, ProviderUnreachable
 from chargers.models import Heartbeat
 from chargers.sessions import Said
 
@@ -25,6 +25,9 @@ SYNCED = "sync"
 OVERLAP = timedelta(minutes=10)
 SOONEST_RESYNC_S = 30
 MAX_LOOKUPS = 200
+# So many look-ups in a row that nobody answers: eDRV is away. With a whole time-out each, all of
+# them would outlast the patience that PostgreSQL has with a connection that says nothing.
+UNANSWERED_LOOKUPS = 3
 ALL_THAT_WAIT = 1_000_000
 
 
@@ -45,11 +48,11 @@ def sync(client: EdrvClient, *, now: datetime, everything: bool = False) -> Sync
     EdrvError; what was read before that stays.
     """
     counts = Synced(
-        locations=_take_if_there(
+        locations=_take_if_readable(
             client, "locations", payloads.read_location, fleet.apply_locations
         ),
         chargestations=_sync_chargestations(client, now),
-        connectors=_take_if_there(
+        connectors=_take_if_readable(
             client, "connectors", payloads.read_connector, fleet.apply_connectors
         ),
         sessions=_sync_sessions(client, now, everything),
@@ -68,14 +71,15 @@ def _sync_chargestations(client: EdrvClient, now: datetime) -> int:
     return _take(client.pages("chargestations"), payloads.read_chargestation, apply)
 
 
-def _take_if_there(
+def _take_if_readable(
     client: EdrvClient,
     resource: str,
     read: Callable[[Any], Found],
     apply: Callable[[list[Found]], Any],
 ) -> int:
-    """Chargestations name their location, and mostly have their connectors inside them: where
-    there is no such list the sessions are read all the same."""
+    """Chargestations name their location, and mostly have their connectors inside them: where this
+    list cannot be read, be it that there is none, the rest is read all the same. What is the
+    trouble of all lists, the next one meets and raises."""
     try:
         return _take(client.pages(resource), read, apply)
     except EdrvError as error:
@@ -97,15 +101,26 @@ def _sync_sessions(client: EdrvClient, now: datetime, everything: bool) -> int:
 
 
 def _look_after_unheard(client: EdrvClient, now: datetime) -> None:
-    """Open sessions nobody has spoken of for long: their end may have been missed."""
+    """Open sessions nobody has spoken of for long: their end may have been missed. One that cannot
+    be read must not keep the others from being read again. Where eDRV is away or wants to be left
+    alone the rest waits for the next sync: the lists have been read, so this one has not failed."""
+    unanswered = 0
     for external_id in sessions.long_unheard(now=now, most=MAX_LOOKUPS):
         try:
-            sessions.apply([Said(client.get_session(external_id), now)], now=now)
-        except NotFound:
-            sessions.forget([external_id], now=now)
+            _look_after(client, external_id, now)
+            unanswered = 0
         except EdrvError as error:
-            # One that cannot be read must not keep the others from being read again.
             log.warning("sync.session_unread", session=external_id, error=str(error))
+            unanswered = unanswered + 1 if isinstance(error, ProviderUnreachable) else 0
+            if unanswered == UNANSWERED_LOOKUPS or error.http_status in (401, 429):
+                return
+
+
+def _look_after(client: EdrvClient, external_id: str, now: datetime) -> None:
+    try:
+        sessions.apply([Said(client.get_session(external_id), now)], now=now)
+    except NotFound:
+        sessions.forget([external_id], now=now)
 
 
 def _take(

@@ -88,7 +88,14 @@ class ChargeStation(Exemptible):
     name = models.CharField(max_length=200, blank=True)
     protocol = models.CharField(max_length=32, blank=True)
     online = models.BooleanField(default=True)
-    online_changed_at = models.DateTimeField(null=True, blank=True)
+    online_changed_at = models.DateTimeField(
+        null=True, blank=True, help_text="Since when it is online or offline, where that is known."
+    )
+    online_told_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="Of when the last word on that is; older ones are too late.",
+    )
     is_simulator = models.BooleanField(
         default=False, help_text="eDRV's own simulator: takes amperes only and knows no clear."
     )

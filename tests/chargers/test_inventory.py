@@ -6,6 +6,7 @@ from django.utils import timezone
 
 from chargers import dispatch, inventory, sessions
 from chargers.edrv.client import EdrvClient
+from chargers.edrv.errors import ProviderFailed, ProviderUnreachable, RateLimited
 from chargers.models import ChargeStation, Connector, Heartbeat, Session, Site
 from tests.fleet import make_session
 from tests.simulation import Simulation
@@ -105,6 +106,38 @@ def test_a_session_edrv_no_longer_lists_is_asked_for(edrv):
 
     lost.refresh_from_db()
     assert lost.status == "ended"
+
+
+@pytest.fixture
+def lost():
+    """Sessions that nobody has spoken of for long."""
+    heard_at = timezone.now() - sessions.UNHEARD_AFTER - timezone.timedelta(seconds=1)
+    return [make_session(heard_at=heard_at) for _ in range(8)]
+
+
+@pytest.mark.parametrize(
+    ("errors", "asked"),
+    [
+        ([ProviderUnreachable("timed out")], 3),
+        ([RateLimited("slow down", 429)], 1),
+        # What may be the trouble of a single session.
+        ([ProviderFailed("oops", 500)], 8),
+        ([ProviderUnreachable("timed out"), ProviderFailed("oops", 500)], 8),
+    ],
+)
+def test_a_sync_does_not_go_on_asking_who_does_not_answer(edrv, lost, monkeypatch, errors, asked):
+    tried = []
+
+    def fail(client, external_id):
+        tried.append(external_id)
+        raise errors[len(tried) % len(errors)]
+
+    monkeypatch.setattr(EdrvClient, "get_session", fail)
+
+    sync()
+
+    assert len(tried) == asked
+    assert Heartbeat.objects.filter(name=inventory.SYNCED).exists()
 
 
 def test_without_a_list_of_locations_the_fleet_is_read_all_the_same(edrv):
