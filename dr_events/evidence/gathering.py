@@ -27,7 +27,7 @@ from dr_events.evidence.intervals import (
     intervals_of,
 )
 from dr_events.evidence.performance import REBOUND_S, SHOWN_BEFORE_S, Part
-from dr_events.evidence.site_baselines import QUARTER_S, days_before, seen_on
+from dr_events.evidence.site_baselines import QUARTER_S, Occasion, days_before, seen_on
 from dr_events.evidence.tables import (
     ATTEMPTS,
     AUDIT,
@@ -197,17 +197,19 @@ def site_history(event: Event, site: str, timezone: str, terms: Terms) -> Iterat
     occasion = terms.occasion(timezone)
     if occasion is None:
         return
-    windows = [
-        (time_of(seen[0]), min(time_of(seen[1]), terms.as_of))
-        for day in (occasion.day, *days_before(occasion))
-        if (seen := seen_on(day, occasion))
-    ]
     first_seen = sql.rows(_FIRST_SESSION, [site])[0]["started_at"]
-    for start, end in sorted(windows):
+    for start_s, end_s in windows_of(occasion):
+        start, end = time_of(start_s), min(time_of(end_s), terms.as_of)
         if first_seen and first_seen < end:
             from_s = seconds_of(max(start, first_seen))
             cuts = (occasion.start_s, occasion.end_s)
             yield from _quarters(event, site, from_s, seconds_of(end), cuts)
+
+
+def windows_of(occasion: Occasion) -> list[tuple[float, float]]:
+    """When its baselines look at a site's load, from when to when, in the order of time."""
+    days = (occasion.day, *days_before(occasion))
+    return sorted(seen for day in days if (seen := seen_on(day, occasion)))
 
 
 def _quarters(
