@@ -10,6 +10,7 @@ from django.db import transaction
 
 from chargers import audit, news, sql
 from chargers.electricity import Limit
+from chargers.models import Command
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +37,8 @@ def want(wants: Sequence[Want], *, now: datetime) -> list[int]:
     """Record wanted limits; returns the ids of the sessions of which something else is wanted now.
 
     Each change is a new generation: the session's unsettled command is superseded and a new one
-    becomes due. The end of a limit needs a command only where a limit may be in force. Wanting
-    the same again changes nothing.
+    becomes due. The end of a limit is sent only where a limit may be in force. Wanting the same
+    again changes nothing.
     """
     wants = list({wanted.session_id: wanted for wanted in wants}.values())
     if not wants:
@@ -98,8 +99,10 @@ def _supersede(session_ids: list[int], now: datetime) -> None:
 
 
 def _create_commands(session_ids: list[int], now: datetime) -> None:
-    created = sql.ids(_CREATE_COMMANDS, {"sessions": session_ids, "now": now})
-    audit.record_commands(created, "due", at=now)
+    created = sql.rows(_CREATE_COMMANDS, {"sessions": session_ids, "now": now})
+    for state in (Command.State.DUE, Command.State.MOOT):
+        ids = [row["id"] for row in created if row["state"] == state]
+        audit.record_commands(ids, state, at=now)
 
 
 _RAISE_GENERATIONS = """
@@ -150,13 +153,26 @@ _SUPERSEDE = """
  RETURNING id
 """
 
+# With nothing in force there is nothing to send, but since when a limit that was given up is not
+# wanted any more would be nowhere: that is a clear which is moot from the start. Of one that was
+# still on its way, being superseded says it.
 _CREATE_COMMANDS = """
     INSERT INTO chargers_command
-           (session_id, generation, kind, unit, value, cause, expected_relief_w,
-            created_at, next_attempt_at)
-    SELECT id, generation, CASE WHEN wanted_unit IS NULL THEN 'clear' ELSE 'set' END,
-           wanted_unit, wanted_value, wanted_cause, expected_relief_w, %(now)s, %(now)s
-      FROM chargers_session
-     WHERE id = ANY(%(sessions)s) AND (wanted_unit IS NOT NULL OR may_be_limited)
- RETURNING id
+           (session_id, generation, kind, unit, value, cause, expected_relief_w, created_at,
+            state, next_attempt_at, settled_at)
+    SELECT session.id, session.generation,
+           CASE WHEN session.wanted_unit IS NULL THEN 'clear' ELSE 'set' END,
+           session.wanted_unit, session.wanted_value, session.wanted_cause,
+           session.expected_relief_w, %(now)s,
+           CASE WHEN to_send THEN 'due' ELSE 'moot' END,
+           CASE WHEN to_send THEN %(now)s END, CASE WHEN NOT to_send THEN %(now)s END
+      FROM chargers_session AS session
+     CROSS JOIN LATERAL (
+           SELECT session.wanted_unit IS NOT NULL OR session.may_be_limited) AS what (to_send)
+     WHERE session.id = ANY(%(sessions)s)
+       AND (to_send OR EXISTS (
+            SELECT FROM chargers_command AS given_up
+             WHERE given_up.session_id = session.id AND given_up.state = 'rejected'
+               AND given_up.generation = session.generation - 1))
+ RETURNING id, state
 """

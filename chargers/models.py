@@ -359,7 +359,8 @@ class Command(models.Model):
     many attempts as it takes.
 
     States: due → sent → accepted | rejected | unconfirmed; from any unsettled one superseded
-    (a newer generation) or moot (the session ended). `next_attempt_at` is the lease, the
+    (a newer generation) or moot (the session ended). A clear that ends a limit which was rejected
+    for good is moot from the start: there is nothing to send. `next_attempt_at` is the lease, the
     deadline and the back-off in one: whoever finds it passed may take the next step.
     """
 

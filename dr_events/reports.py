@@ -141,6 +141,13 @@ COLUMNS = (
 )
 
 NAMES = [column.name for column in COLUMNS]
+# Two figures of one report that a reader would take for the same.
+TOTALS = {
+    "counts.complied": "confirmed, exempt or ended sessions with a reading at or under the limit"
+    " that their station had accepted, also where they left or drew more later",
+    "performance.summary.complied": "sessions with the outcome complied; outcomes exclude each"
+    " other, so who left, or drew more in the end, is not among them",
+}
 # What every format but CSV adds to each participation: how it did against its baseline.
 FIGURES = [column for column in PERFORMANCE.columns if column.name not in NAMES]
 FIGURE_NAMES = [column.name for column in FIGURES]
@@ -296,7 +303,7 @@ def _stream(
 
 def _head(event: Event) -> dict[str, Any]:
     meanings = {column.name: column.meaning for column in COLUMNS if column.meaning}
-    meanings |= {column.name: column.meaning for column in FIGURES}
+    meanings |= {column.name: column.meaning for column in FIGURES} | TOTALS
     return {
         "event": event_json(event),
         "generated_at": milliseconds(datetime.now(UTC)),

@@ -53,7 +53,11 @@ class CountsRepresentation(serializers.Serializer[Any]):
     unreachable = serializers.IntegerField(min_value=0)
     exempt = serializers.IntegerField(min_value=0)
     ended = serializers.IntegerField(min_value=0)
-    complied = serializers.IntegerField(min_value=0)
+    complied = serializers.IntegerField(
+        min_value=0,
+        help_text="Confirmed, exempt or ended, with a reading at or under the accepted limit. The "
+        "outcome `complied` in reports is narrower: it leaves out who left or drew more later.",
+    )
     restored = serializers.IntegerField(min_value=0)
 
 

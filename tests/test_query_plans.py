@@ -131,6 +131,10 @@ STATEMENTS: dict[str, tuple[str, Any]] = {
     "events restored": (fanout._RESTORED_EVENTS, ()),
     "limits left behind": (troubles._STUCK, {"stuck_before": NOW}),
     "old readings": (pruning._OLDEST, {"after": 0, "before": NOW, "batch": 100}),
+    "readings at the sites of events": (
+        pruning._AT_SITES,
+        {"readings": SOME, "sites": [1], "starts": [NOW], "ends": [NOW]},
+    ),
     "pruning": (pruning._DELETE, {"readings": SOME, "margin": timedelta(hours=2)}),
 }
 

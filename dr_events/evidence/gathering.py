@@ -27,7 +27,7 @@ from dr_events.evidence.intervals import (
     intervals_of,
 )
 from dr_events.evidence.performance import REBOUND_S, SHOWN_BEFORE_S, Part
-from dr_events.evidence.site_baselines import QUARTER_S, days_before, seen_on
+from dr_events.evidence.site_baselines import QUARTER_S, Occasion, days_before, seen_on
 from dr_events.evidence.tables import (
     ATTEMPTS,
     AUDIT,
@@ -198,19 +198,20 @@ def site_history(event: Event, site: str, timezone: str, terms: Terms) -> Iterat
     occasion = terms.occasion(timezone)
     if occasion is None:
         return
-    windows = [
-        (time_of(first_s), min(time_of(end_s), terms.as_of))
-        for day in (occasion.day, *days_before(occasion))
-        for first_s, end_s in [seen_on(day, occasion)]
-    ]
     seen_from = sql.rows(_FIRST_SESSION, [site])[0]["started_at"] or terms.as_of
     cuts = (occasion.start_s, occasion.end_s)
-    for start, end in sorted(windows):
+    for start_s, end_s in windows_of(occasion):
         # Of a long event what is looked at of one day runs into that of the next.
-        from_at = max(start, seen_from)
-        if from_at < end:
-            yield from _quarters(event, site, seconds_of(from_at), seconds_of(end), cuts)
+        start, end = max(time_of(start_s), seen_from), min(time_of(end_s), terms.as_of)
+        if start < end:
+            yield from _quarters(event, site, seconds_of(start), seconds_of(end), cuts)
             seen_from = end
+
+
+def windows_of(occasion: Occasion) -> list[tuple[float, float]]:
+    """When its baselines look at a site's load, from when to when, in the order of time."""
+    days = (occasion.day, *days_before(occasion))
+    return sorted(seen_on(day, occasion) for day in days)
 
 
 def _quarters(

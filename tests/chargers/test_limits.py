@@ -67,6 +67,23 @@ def test_the_end_of_a_limit_that_may_be_in_force_is_a_clear():
     assert session.confirmed_generation == 0
 
 
+def test_the_end_of_a_limit_that_was_given_up_is_on_record_and_nothing_is_sent():
+    session = make_session()
+    limits.want([wanting(session, FOUR_KW)], now=NOW)
+    session.commands.update(state="rejected", settled_at=later(60), next_attempt_at=None)
+
+    limits.want([wanting(session, None)], now=later(600))
+    limits.want([wanting(session, SIX_KW)], now=later(900))
+
+    session.refresh_from_db()
+    given_up, end, again = session.commands.order_by("generation")
+    assert (given_up.state, given_up.settled_at) == ("rejected", later(60))
+    assert (end.generation, end.kind, end.state) == (2, "clear", "moot")
+    assert (end.created_at, end.settled_at, end.next_attempt_at) == (later(600), later(600), None)
+    assert (again.generation, again.state, session.confirmed_generation) == (3, "due", 2)
+    assert AuditEntry.objects.get(action="command.moot").subject_ids == [str(end.pk)]
+
+
 def test_a_session_that_has_ended_wants_nothing():
     session = make_session(status="ended", ended_at=NOW)
 

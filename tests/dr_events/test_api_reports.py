@@ -8,7 +8,7 @@ import pytest
 
 from chargers.models import AuditEntry, MeterReading
 from tests.clients import problem
-from tests.dr_events.story import accept, declare, meter, steer
+from tests.dr_events.story import accept, declare, leave, meter, steer
 from tests.fleet import later, make_connector, make_session, make_site, make_station
 
 pytestmark = pytest.mark.django_db
@@ -109,3 +109,20 @@ def test_the_latest_draw_is_that_of_a_reading_in_the_event_that_tells_one(api, r
     power_w, at_s = metered
     at = at_s and later(at_s).isoformat().replace("+00:00", "Z")
     assert metered_of(api, event) == (power_w, at)
+
+
+def test_the_report_says_what_its_two_figures_called_complied_are(api):
+    session = make_session()
+    event = declare(duration="PT10M")
+    accept(1)
+    meter(session, 4000.0, 30)
+    leave(session, 60)
+    steer(600)
+
+    report = json.loads(body_of(api.get(f"events/{event.id}/report/")))
+
+    assert report["counts"]["complied"] == 1
+    summary = report["performance"]["summary"]
+    assert (summary["complied"]["value"], summary["left"]["value"]) == (0, 1)
+    assert "also where they left" in report["fields"]["counts.complied"]
+    assert "who left" in report["fields"]["performance.summary.complied"]

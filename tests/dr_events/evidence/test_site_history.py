@@ -7,7 +7,7 @@ import pypdf
 import pytest
 
 from chargers.models import MeterReading
-from dr_events import exports
+from dr_events import exports, pruning
 from dr_events.evidence.gathering import terms_of
 from dr_events.evidence.production import Production
 from dr_events.evidence.tables import BASELINES, SITE_HISTORY
@@ -170,3 +170,16 @@ def test_a_quarter_without_any_car_is_a_true_zero(site):
     ]
     assert after
     assert {(row.energy_wh, row.completeness_percent) for row in after} == {(0.0, 100.0)}
+
+
+def test_baselines_are_the_same_after_old_readings_were_pruned(site, settings):
+    settings.METER_READINGS_KEPT_DAYS = 60
+    for days_before in range(1, 18):
+        car_on(site, days_before, 10_000.0)
+    event = event_at(site)
+    before = rows_of(event)
+
+    gone = pruning.prune_readings(now=later(400 * DAY_S))
+
+    assert gone > 0
+    assert rows_of(event) == before
