@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 from django.core.exceptions import ValidationError
 from django.utils import timezone
@@ -228,9 +228,39 @@ class SiteResource(ModelResource):
         )
 
 
+class Stopped(Exception):
+    """So much is wrong with a file that the rest of it is not looked at; `result` has what was
+    found."""
+
+    def __init__(self, result: LargeSiteImport) -> None:
+        super().__init__()
+        self.result = result
+
+
+class LargeSiteImport(SiteImport):
+    """Raises Stopped at a wrong heading, and once MOST_BAD rows are wrong: nobody reads on, and
+    each row costs its time."""
+
+    MOST_BAD = 100
+    was_stopped = False
+
+    def append_base_error(self, error: Error) -> None:
+        super().append_base_error(error)
+        self._stop()
+
+    def append_row_result(self, row_result: Any) -> None:
+        super().append_row_result(row_result)
+        if len(self.invalid_rows) + len(self.error_rows) >= self.MOST_BAD:
+            self._stop()
+
+    def _stop(self) -> NoReturn:
+        self.was_stopped = True
+        raise Stopped(self)
+
+
 class LargeSiteResource(SiteResource):
     """The same, for a file that is taken in the background: nobody is shown its rows side by side,
-    and `note` is told every now and then how many are done."""
+    and `note` is told every now and then how many are done. Raises Stopped."""
 
     NOTED_EVERY = 50
 
@@ -241,6 +271,10 @@ class LargeSiteResource(SiteResource):
         super().__init__(actor)
         self.note = note
         self.done = 0
+
+    @classmethod
+    def get_result_class(cls) -> type[LargeSiteImport]:
+        return LargeSiteImport
 
     def import_row(self, row: Any, instance_loader: Any, **kwargs: Any) -> Any:
         result = super().import_row(row, instance_loader, **kwargs)

@@ -19,6 +19,7 @@ from unfold.contrib.import_export.forms import ImportForm
 from chargers import site_files
 from chargers.admin.parts import actor_of, list_url
 from chargers.models import Site, SiteFile
+from chargers.problems import Problem
 from chargers.resources import SiteCsv, SiteResource
 from chargers.tasks import site_file_bell
 
@@ -74,13 +75,22 @@ class SiteImportMixin(ImportExportMixin):
 
     def import_action(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
         """A large file is taken in the background, and has a page that says how far it is."""
-        if self.has_import_permission(request) and (file := self._sent(request)):
+        try:
+            file = self._sent(request) if self.has_import_permission(request) else None
+        except Problem as problem:
+            messages.error(request, f"Nothing imported. {problem.detail}")
+            return redirect(f"{list_url(Site)}import/")
+        if file:
             return redirect("admin:chargers_site_file", file.pk)
         response: HttpResponse = super().import_action(request, **kwargs)
         return response
 
     def get_import_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        return {"files": SiteFile.objects.defer("content"), "large_from": site_files.LARGE_FROM}
+        return {
+            "files": SiteFile.objects.defer("content"),
+            "large_from": site_files.LARGE_FROM,
+            "most_rows": site_files.MOST_ROWS,
+        }
 
     def _sent(self, request: HttpRequest) -> SiteFile | None:
         form = self.create_import_form(request)
