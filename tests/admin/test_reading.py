@@ -20,6 +20,7 @@ from chargers.models import (
     Heartbeat,
     MeterReading,
     Session,
+    Site,
     WebhookDelivery,
 )
 from dr_events.models import Event, EventTarget, Participation
@@ -274,3 +275,29 @@ def test_an_empty_list_says_whether_anything_is_hidden(operator: Client, model: 
     if operator.get(address(model, "changelist")).context["cl"].search_fields:
         searched = operator.get(address(model, "changelist"), {"q": "nowhere"})
         assert f"None of the {named} match" in text_of(searched)
+
+
+@pytest.mark.parametrize("model", [Event, Session, Command, Participation, WebhookDelivery])
+@pytest.mark.parametrize("name", ["q", "status", "state", "state__exact", "reason"])
+def test_a_filter_by_nul_is_refused(root: Client, model: Any, name: str) -> None:
+    assert root.get(f"{address(model, 'changelist')}?{name}=%00").status_code == 400
+
+
+def test_what_cannot_be_asked_for_is_refused(root: Client) -> None:
+    make_site()
+    event = make_event()
+    search = "/admin/search/?s=e&extended=1&page="
+
+    for asked in (
+        address(Event, "roster", event.pk) + "?q=%00",
+        address(Event, "change", event.pk) + "?q=a%00b",
+        address(Event, "places") + "?find=%00",
+        address(Event, "places") + "?type=feeder&value=%00",
+        address(Event, "places") + "?type=site&value=%00",
+        address(Site, "export") + "?format=0",
+        f"{search}2",
+        f"{search}x",
+        f"{search}-1",
+    ):
+        assert root.get(asked).status_code == 400, asked
+    assert root.get(f"{search}1").status_code == 200

@@ -245,6 +245,25 @@ def test_confirming_twice_imports_once(operator: Client) -> None:
     assert AuditEntry.objects.count() == 1
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"format": "1"},
+        {"format": "x"},
+        {"format": "-1"},
+        {"resource": "1"},
+        {"import_file_name": ""},
+    ],
+)
+def test_a_confirmation_of_what_is_not_offered_is_refused(
+    operator: Client, changes: dict[str, str]
+) -> None:
+    previewed = upload(operator, "external_id,feeder", "loc_1,F12")
+
+    assert operator.post(CONFIRM, {**hidden_of(previewed), **changes}).status_code == 400
+    assert not Site.objects.exists()
+
+
 def test_the_command_line_imports(db: None, tmp_path: Path) -> None:
     file = tmp_path / "sites.csv"
     file.write_text("external_id,feeder\nloc_1,F12\n")
