@@ -4,8 +4,12 @@ edge, in `gateway.problems`."""
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
+
+MOST_TOLD = 100
+MOST_READ = 4_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +42,20 @@ class Problem(Exception):
         self.retry_after_s = retry_after_s
 
     @classmethod
-    def invalid(cls, errors: Sequence[FieldError]) -> Problem:
-        """400 with everything that is wrong at once."""
-        detail = "; ".join(f"{error.field}: {error.detail}" for error in errors)
-        return cls(400, "invalid", detail, errors=errors)
+    def invalid(cls, errors: Iterable[FieldError]) -> Problem:
+        """400 with everything that is wrong at once or, where that is very much, the first
+        MOST_TOLD and how many more there are: no answer is many times its question."""
+        rest = iter(errors)
+        told = list(islice(rest, MOST_TOLD))
+        detail = shorten("; ".join(f"{error.field}: {error.detail}" for error in told))
+        if more := sum(1 for _ in rest):
+            detail += f"; and {more} more"
+        return cls(400, "invalid", detail, errors=told)
+
+
+def shorten(text: str) -> str:
+    """The beginning of a text, as much as anybody reads."""
+    return text if len(text) <= MOST_READ else f"{text[:MOST_READ]}…"
 
 
 def new_reference() -> str:

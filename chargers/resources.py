@@ -4,14 +4,15 @@
 
 All or nothing. A blank cell in a grid column means blank; a column that is missing, or a blank
 `voltage_v` or `exempt`, leaves what is there. `name` and `timezone` come from eDRV: they are
-exported, and taken only for a site that is new.
+exported, and taken only for a site that is new. A text that a spreadsheet would take for a formula
+has an apostrophe put before it, which reading takes away.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 from django.core.exceptions import ValidationError
 from django.utils import timezone
@@ -25,7 +26,7 @@ from import_export.widgets import Widget
 from chargers import audit, own_fields
 from chargers.audit import Actor
 from chargers.models import Site
-from chargers.wording import spreadsheet_text
+from chargers.wording import from_spreadsheet, spreadsheet_text
 
 FROM_EDRV = ("name", "timezone")
 YES = {"1", "true", "yes", "y"}
@@ -34,16 +35,24 @@ UNPRINTABLE = "has characters that cannot be printed"
 
 
 class Text(Widget):
-    """A text without blanks around it, of characters a database can hold."""
+    """A text without blanks around it, of characters a database can hold. eDRV, or whoever wrote
+    it, may have chosen it so: in a spreadsheet it must be no formula."""
 
     def clean(self, value: Any, row: Any = None, **kwargs: Any) -> str:
-        text = "" if value is None else str(value).strip()
+        text = _text_of(value)
         if not text.isprintable():
             raise ValueError(UNPRINTABLE)
         return text
 
     def render(self, value: Any, obj: Any = None, **kwargs: Any) -> str:
-        return str(value or "")
+        text = str(value or "")
+        # The mark stands behind apostrophes of its own, or else reading would take one of those.
+        bare = text.lstrip("'")
+        return text.removesuffix(bare) + spreadsheet_text(bare)
+
+
+def _text_of(value: Any) -> str:
+    return "" if value is None else from_spreadsheet(str(value).strip())
 
 
 class Id(Text):
@@ -55,13 +64,6 @@ class Id(Text):
             return super().clean(value, row, **kwargs)
         except ValueError:
             return ""
-
-
-class TextFromEdrv(Text):
-    """A text that others chose: in a spreadsheet it must be no formula."""
-
-    def render(self, value: Any, obj: Any = None, **kwargs: Any) -> str:
-        return spreadsheet_text(super().render(value, obj, **kwargs))
 
 
 class Number(Widget):
@@ -151,7 +153,7 @@ class SiteResource(ModelResource):
     """A row a site. Every change is in the audit trail under `actor`."""
 
     external_id = Field("external_id", "external_id", Id())
-    name = Field("name", "name", TextFromEdrv())
+    name = Field("name", "name", Text())
     timezone = Field("timezone", "timezone", Text())
     grid_zone = Field("grid_zone", "grid_zone", Text())
     substation = Field("substation", "substation", Text())
@@ -187,7 +189,7 @@ class SiteResource(ModelResource):
             raise ValidationError(f"Unknown column: {', '.join(unknown)}. Known are: {known}.")
 
     def before_import_row(self, row: Any, **kwargs: Any) -> None:
-        external_id = str(row.get("external_id") or "").strip()
+        external_id = _text_of(row.get("external_id"))
         if not external_id.isprintable():
             raise ValidationError({"external_id": UNPRINTABLE})
         if external_id in self.seen:
@@ -228,9 +230,39 @@ class SiteResource(ModelResource):
         )
 
 
+class Stopped(Exception):
+    """So much is wrong with a file that the rest of it is not looked at; `result` has what was
+    found."""
+
+    def __init__(self, result: LargeSiteImport) -> None:
+        super().__init__()
+        self.result = result
+
+
+class LargeSiteImport(SiteImport):
+    """Raises Stopped at a wrong heading, and once MOST_BAD rows are wrong: nobody reads on, and
+    each row costs its time."""
+
+    MOST_BAD = 100
+    was_stopped = False
+
+    def append_base_error(self, error: Error) -> None:
+        super().append_base_error(error)
+        self._stop()
+
+    def append_row_result(self, row_result: Any) -> None:
+        super().append_row_result(row_result)
+        if len(self.invalid_rows) + len(self.error_rows) >= self.MOST_BAD:
+            self._stop()
+
+    def _stop(self) -> NoReturn:
+        self.was_stopped = True
+        raise Stopped(self)
+
+
 class LargeSiteResource(SiteResource):
     """The same, for a file that is taken in the background: nobody is shown its rows side by side,
-    and `note` is told every now and then how many are done."""
+    and `note` is told every now and then how many are done. Raises Stopped."""
 
     NOTED_EVERY = 50
 
@@ -241,6 +273,10 @@ class LargeSiteResource(SiteResource):
         super().__init__(actor)
         self.note = note
         self.done = 0
+
+    @classmethod
+    def get_result_class(cls) -> type[LargeSiteImport]:
+        return LargeSiteImport
 
     def import_row(self, row: Any, instance_loader: Any, **kwargs: Any) -> Any:
         result = super().import_row(row, instance_loader, **kwargs)

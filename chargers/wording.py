@@ -74,3 +74,9 @@ def spreadsheet_text(text: str) -> str:
     """A text for a CSV cell: one that a spreadsheet would take for a formula is marked as text
     (OWASP: CSV injection)."""
     return f"'{text}" if text.startswith(FORMULA_BEGINS) else text
+
+
+def from_spreadsheet(text: str) -> str:
+    """The text of a CSV cell, without that mark."""
+    is_marked = text.startswith("'") and text.lstrip("'").startswith(FORMULA_BEGINS)
+    return text[1:] if is_marked else text

@@ -10,9 +10,11 @@ import isodate
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
+from rest_framework.settings import api_settings
 
 MAX_DURATION = timedelta(days=366)
 MAX_WINDOW = timedelta(days=1)
+MOST_UNKNOWN = 10
 
 
 class Text(serializers.CharField):
@@ -152,13 +154,11 @@ class Strict(serializers.Serializer[Any]):
 
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, dict):
-            unknown = {
-                str(name): [serializers.ErrorDetail("is not known here", code="unknown_field")]
-                for name in data
-                if name not in self.fields
-            }
+            unknown = [str(name) for name in data if name not in self.fields]
             if unknown:
-                raise serializers.ValidationError({**self._known_errors(data), **unknown})
+                raise serializers.ValidationError(
+                    {**self._known_errors(data), **_unknown_errors(unknown)}
+                )
         return super().to_internal_value(data)
 
     def _known_errors(self, data: dict[str, Any]) -> dict[str, Any]:
@@ -167,3 +167,13 @@ class Strict(serializers.Serializer[Any]):
         except serializers.ValidationError as error:
             return dict(error.detail) if isinstance(error.detail, dict) else {}
         return {}
+
+
+def _unknown_errors(names: list[str]) -> dict[str, Any]:
+    """The first few by name: a body can hold a hundred thousand of them."""
+    told = dict.fromkeys(names[:MOST_UNKNOWN], "is not known here")
+    if more := len(names[MOST_UNKNOWN:]):
+        told[api_settings.NON_FIELD_ERRORS_KEY] = f"{more} more members are not known here"
+    return {
+        name: [serializers.ErrorDetail(text, code="unknown_field")] for name, text in told.items()
+    }

@@ -1,5 +1,5 @@
-"""What every request passes through: its context for the logs, its errors, its size, and what a
-browser may do with the answer."""
+"""What every request passes through: its context for the logs, its errors, its size, what it asks
+of the admin, and what a browser may do with the answer."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from collections.abc import Callable
 
 import structlog
 from django.conf import settings
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.core.exceptions import BadRequest
+from django.core.paginator import InvalidPage
 from django.http import HttpRequest, HttpResponse
 from django.utils.cache import patch_vary_headers
 
@@ -147,6 +150,24 @@ def _problem_for(status: int) -> Problem:
             return Problem(status, "internal", "The gateway failed.")
         case _:
             return Problem(status, "bad_request", "The request cannot be answered.")
+
+
+class AdminQuery:
+    """What cannot be asked for in the admin, such as page x of a search or a filter by NUL, which
+    PostgreSQL knows no text with, is the asker's fault: 400."""
+
+    def __init__(self, get_response: Handler) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.path.startswith(ADMIN_PATH) and "%00" in request.META.get("QUERY_STRING", ""):
+            raise BadRequest("A query has no NUL.")
+        return self._get_response(request)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> None:
+        """The lists answer these themselves; a search and an export do not."""
+        if isinstance(error, InvalidPage | IncorrectLookupParameters):
+            raise BadRequest("There is no such page or filter.") from error
 
 
 class BodyLimit:

@@ -8,6 +8,7 @@ from drf_spectacular.contrib.django_oauth_toolkit import DjangoOAuthToolkitSchem
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import force_instance
 
+from chargers.problems import MOST_TOLD
 from dr_events.fields import Strict
 
 PROBLEM = {
@@ -22,6 +23,8 @@ PROBLEM = {
         "code": {"type": "string"},
         "errors": {
             "type": "array",
+            "description": f"The first {MOST_TOLD}; `detail` says how many more there are.",
+            "maxItems": MOST_TOLD,
             "items": {
                 "type": "object",
                 "required": ["field", "code", "detail"],

@@ -67,7 +67,7 @@ def problem_of(error: Exception) -> Problem | None:
         case Problem():
             return error
         case exceptions.ValidationError():
-            return Problem.invalid(list(_field_errors(error.detail)))
+            return Problem.invalid(_field_errors(error.detail))
         case exceptions.ParseError():
             return Problem(400, "unreadable", f"The body cannot be read: {error.detail}",
                            field="body")  # fmt: skip

@@ -72,6 +72,7 @@ MIDDLEWARE = [
     "gateway.login.middleware.SessionLimits",
     "gateway.login.middleware.SecondFactor",
     "gateway.middleware.Numerals",
+    "gateway.middleware.AdminQuery",
     "django.contrib.messages.middleware.MessageMiddleware",
     "axes.middleware.AxesMiddleware",
 ]

@@ -6,19 +6,22 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import BadRequest, PermissionDenied
+from django.forms import ChoiceField, HiddenInput
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from import_export.admin import ImportExportMixin
+from import_export.forms import ConfirmImportForm
 from import_export.tmp_storages import CacheStorage
 from unfold.contrib.import_export.forms import ImportForm
 
 from chargers import site_files
 from chargers.admin.parts import actor_of, list_url
 from chargers.models import Site, SiteFile
+from chargers.problems import Problem
 from chargers.resources import SiteCsv, SiteResource
 from chargers.tasks import site_file_bell
 
@@ -43,11 +46,19 @@ class UploadStorage(CacheStorage):
         return data
 
 
+class ConfirmForm(ConfirmImportForm):
+    """import-export looks these up by number; there is one of each."""
+
+    format = ChoiceField(choices=[("0", "csv")], widget=HiddenInput)
+    resource = ChoiceField(choices=[("0", "sites")], widget=HiddenInput, required=False)
+
+
 class SiteImportMixin(ImportExportMixin):
     resource_classes = [SiteResource]
     formats = [SiteCsv]
     tmp_storage_class = UploadStorage
     import_form_class = ImportForm
+    confirm_form_class = ConfirmForm
     skip_export_form = True
     import_template_name = "admin/chargers/site/import.html"
 
@@ -74,13 +85,22 @@ class SiteImportMixin(ImportExportMixin):
 
     def import_action(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
         """A large file is taken in the background, and has a page that says how far it is."""
-        if self.has_import_permission(request) and (file := self._sent(request)):
+        try:
+            file = self._sent(request) if self.has_import_permission(request) else None
+        except Problem as problem:
+            messages.error(request, f"Nothing imported. {problem.detail}")
+            return redirect(f"{list_url(Site)}import/")
+        if file:
             return redirect("admin:chargers_site_file", file.pk)
         response: HttpResponse = super().import_action(request, **kwargs)
         return response
 
     def get_import_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        return {"files": SiteFile.objects.defer("content"), "large_from": site_files.LARGE_FROM}
+        return {
+            "files": SiteFile.objects.defer("content"),
+            "large_from": site_files.LARGE_FROM,
+            "most_rows": site_files.MOST_ROWS,
+        }
 
     def _sent(self, request: HttpRequest) -> SiteFile | None:
         form = self.create_import_form(request)
@@ -124,6 +144,9 @@ class SiteImportMixin(ImportExportMixin):
         }
 
     def process_import(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        may_import = request.method == "POST" and self.has_import_permission(request)
+        if may_import and not self.create_confirm_form(request).is_valid():
+            raise BadRequest("This is no confirmation of an import.")
         try:
             response: HttpResponse = super().process_import(request, **kwargs)
         except UploadGone:

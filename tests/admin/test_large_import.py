@@ -6,14 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
 from chargers import site_files
 from chargers.audit import Actor
 from chargers.models import AuditEntry, Site, SiteFile
-from chargers.resources import LargeSiteResource, SiteCsv
-from tests.admin.support import address, page_of, text_of
+from chargers.resources import LargeSiteImport, LargeSiteResource, SiteCsv
+from tests.admin.support import address, messages_of, page_of, text_of
 from tests.admin.test_site_import import IMPORT, upload
 from tests.fleet import later, make_site
 
@@ -98,6 +99,75 @@ def test_a_wrong_heading_is_refused(operator: Client) -> None:
     told = text_of(operator.get(address_of(SiteFile.objects.get())))
 
     assert "Unknown column: sub_station." in told
+
+
+def test_a_file_of_too_many_rows_is_not_taken(operator: Client, monkeypatch: Any) -> None:
+    monkeypatch.setattr(site_files, "MOST_ROWS", 30)
+    send(operator, *rows(30))
+    SiteFile.objects.all().delete()
+
+    refused = upload(operator, HEADING, *rows(31))
+
+    assert "sites.csv has 31 rows. At most 30 are taken at once." in messages_of(operator, refused)
+    assert not SiteFile.objects.exists()
+
+
+def test_a_check_stops_once_many_rows_are_wrong(operator: Client, monkeypatch: Any) -> None:
+    monkeypatch.setattr(LargeSiteImport, "MOST_BAD", 3)
+    bad = ["loc_98,North,F13,many", ",North,F13,230", "loc_0,North,F13,230"]
+    file = send(operator, *rows(10), *bad, *rows(40))
+    take()
+
+    told = text_of(operator.get(address_of(file)))
+
+    assert "3 wrong in the first 13 of 53 rows; the others were not looked at:" in told
+    assert "Row 11: voltage_v: 'many' is not a number" in told
+    assert "Row 13: external_id: loc_0 stands here twice" in told
+    assert not Site.objects.exists()
+
+
+def test_a_row_that_fails_is_among_those_that_stop_it(operator: Client, monkeypatch: Any) -> None:
+    monkeypatch.setattr(LargeSiteImport, "MOST_BAD", 2)
+    monkeypatch.setattr(LargeSiteResource, "save_instance", _fail)
+    file = send(operator, *rows(21))
+    take()
+
+    assert "2 wrong in the first 2 of 21 rows" in text_of(operator.get(address_of(file)))
+
+
+def _fail(*_: Any, **__: Any) -> None:
+    raise ValueError("no longer")
+
+
+def test_a_file_is_parsed_before_its_transaction(operator: Client, monkeypatch: Any) -> None:
+    file = send(operator, *rows(21))
+    outside = len(connection.savepoint_ids)
+    inside = []
+    create_dataset = SiteCsv.create_dataset
+
+    def create(*arguments: Any, **kwargs: Any) -> Any:
+        inside.append(len(connection.savepoint_ids) - outside)
+        return create_dataset(*arguments, **kwargs)
+
+    monkeypatch.setattr(SiteCsv, "create_dataset", create)
+    take()
+
+    file.refresh_from_db()
+    assert (file.state, inside) == ("checked", [0])
+
+
+@pytest.mark.parametrize(
+    "line", ["loc_99,North,F13,230,more", "loc_99,N\udcff,F13,230", f"loc_99,{'N' * 200_000}"]
+)
+def test_what_is_no_csv_is_the_sender_s_fault(operator: Client, line: str) -> None:
+    content = "\n".join([HEADING, *rows(30), line]).encode(errors="surrogateescape")
+    file = site_files.send("sites.csv", content, actor=Actor("user:a"), now=timezone.now())
+    take()
+
+    told = text_of(operator.get(address_of(file)))
+
+    assert "refused" in told
+    assert "This is no CSV in UTF-8, each row with as many cells as the heading" in told
 
 
 def test_a_failure_of_ours_is_told_by_its_reference_in_the_log(

@@ -21,6 +21,7 @@ from chargers.models import (
     Heartbeat,
     MeterReading,
     Session,
+    Site,
     WebhookDelivery,
 )
 from dr_events import intake
@@ -294,3 +295,29 @@ def test_a_limit_in_the_picture_of_a_session_is_drawn_to_the_moment_of_its_end()
     assert list(zip(lasts_s, wanted["kw"], strict=True)) == [
         (0, 4.2), (60, 4.2), (60, None), (120, None),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("model", [Event, Session, Command, Participation, WebhookDelivery])
+@pytest.mark.parametrize("name", ["q", "status", "state", "state__exact", "reason"])
+def test_a_filter_by_nul_is_refused(root: Client, model: Any, name: str) -> None:
+    assert root.get(f"{address(model, 'changelist')}?{name}=%00").status_code == 400
+
+
+def test_what_cannot_be_asked_for_is_refused(root: Client) -> None:
+    make_site()
+    event = make_event()
+    search = "/admin/search/?s=e&extended=1&page="
+
+    for asked in (
+        address(Event, "roster", event.pk) + "?q=%00",
+        address(Event, "change", event.pk) + "?q=a%00b",
+        address(Event, "places") + "?find=%00",
+        address(Event, "places") + "?type=feeder&value=%00",
+        address(Event, "places") + "?type=site&value=%00",
+        address(Site, "export") + "?format=0",
+        f"{search}2",
+        f"{search}x",
+        f"{search}-1",
+    ):
+        assert root.get(asked).status_code == 400, asked
+    assert root.get(f"{search}1").status_code == 200

@@ -52,20 +52,39 @@ def test_the_export_has_the_grid_place_of_every_site(operator: Client) -> None:
     ]
 
 
+TEXTS = ("external_id", "name", "grid_zone", "substation", "feeder", "exempt_reason")
+
+
 def test_an_export_is_no_trap_for_a_spreadsheet(operator: Client) -> None:
-    make_site(external_id="loc_1", name="=cmd|' /C calc'!A0")
+    make_site(**{field: f"=cmd|' /C {field}'!A0" for field in TEXTS}, exempt=True)
 
-    assert ",'=cmd|" in operator.get(address(Site, "export")).content.decode()
+    exported = operator.get(address(Site, "export")).content.decode()
+
+    for field in TEXTS:
+        assert f"'=cmd|' /C {field}'" in exported
 
 
-def test_an_export_can_be_imported_again_and_changes_nothing(operator: Client) -> None:
-    make_site(external_id="loc_1", name="=1+1", grid_zone="-", exempt=True)
+@pytest.mark.parametrize("begin", ["=", "+", "-", "@", "'", "'=", "''-", "'s-", "''"])
+def test_an_export_can_be_imported_again_and_changes_nothing(operator: Client, begin: str) -> None:
+    make_site(**{field: f"{begin}{field}" for field in TEXTS}, exempt=True)
+    make_site(external_id=begin)
     before = list(Site.objects.values())
+    exported = operator.get(address(Site, "export")).content.decode().splitlines()
 
-    result = take(*operator.get(address(Site, "export")).content.decode().splitlines())
+    result = take(*exported)
 
-    assert result.totals["skip"] == 1
+    assert (result.totals["skip"], result.totals["new"]) == (2, 0)
     assert list(Site.objects.values()) == before
+    Site.objects.all().delete()
+    take(*exported)
+    written = [{**site, "id": None, "address": ""} for site in Site.objects.values()]
+    assert written == [{**site, "id": None, "address": ""} for site in before]
+
+
+def test_a_row_is_there_twice_whether_its_id_is_marked_as_text_or_not(db: None) -> None:
+    result = take("external_id,feeder", "-1,F12", "'-1,F13")
+
+    assert "external_id: -1 stands here twice" in result.problems()[0]
 
 
 def test_an_import_is_previewed_confirmed_audited_and_told(operator: Client) -> None:
@@ -224,6 +243,25 @@ def test_confirming_twice_imports_once(operator: Client) -> None:
 
     assert "Nothing imported" in messages_of(operator, again)
     assert AuditEntry.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"format": "1"},
+        {"format": "x"},
+        {"format": "-1"},
+        {"resource": "1"},
+        {"import_file_name": ""},
+    ],
+)
+def test_a_confirmation_of_what_is_not_offered_is_refused(
+    operator: Client, changes: dict[str, str]
+) -> None:
+    previewed = upload(operator, "external_id,feeder", "loc_1,F12")
+
+    assert operator.post(CONFIRM, {**hidden_of(previewed), **changes}).status_code == 400
+    assert not Site.objects.exists()
 
 
 def test_the_command_line_imports(db: None, tmp_path: Path) -> None:

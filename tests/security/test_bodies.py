@@ -99,6 +99,26 @@ def test_a_body_beyond_reason_is_refused(api, method, path, body, status):
     problem(api.call(method.upper(), address_of(path), body), status)
 
 
+def test_an_answer_is_not_many_times_what_was_asked(api):
+    target = {"type": "feeder", "value": "F12", **dict.fromkeys(map(str, range(100)), 0)}
+
+    answer = api.post("events/", declaration(targets=[target] * 999))
+
+    found = problem(answer, 400)
+    assert len(found) == 100
+    assert found["targets[0]"] == "90 more members are not known here"
+    assert answer.json()["detail"].endswith(f"; and {999 * 11 - 100} more")
+    assert len(answer.content) < 20_000
+
+
+@pytest.mark.parametrize("field", ["name", "n" * 900_000])
+def test_nor_is_what_it_says_in_one_piece(api, field):
+    answer = api.post("events/", declaration(**{field: {"n" * 50_000: 1}}))
+
+    assert len(problem(answer, 400)) == 1
+    assert len(answer.json()["detail"]) < 5_000
+
+
 def test_a_body_of_unsaid_length_is_not_read(api, client):
     """Chunked: the web server hands on what has no end that anybody said."""
     endless = io.BytesIO(orjson.dumps(declaration()) * 10_000)
