@@ -88,13 +88,39 @@ def test_nor_is_it_inside_what_is(api, part):
         (b"9" * 100_000, 400),
         (b'{"name": "' + b"x" * 1_000_000 + b'"}', 413),
         (b"\xff\xfe", 400),
+        (rb'{"\ud800": 1}', 400),
+        (rb'{"name": "\ud83d"}', 400),
+        (rb'{"below_minimum": "\ud83d", "type": "\udc00", "value": NaN}', 400),
         (b"[]", 400),
         (b"null", 400),
     ],
-    ids=["deep", "deep objects", "huge number", "large", "no utf-8", "list", "null"],
+    ids=[
+        "deep",
+        "deep objects",
+        "huge number",
+        "large",
+        "no utf-8",
+        "half a name",
+        "half a value",
+        "half a choice",
+        "list",
+        "null",
+    ],
 )
 def test_a_body_beyond_reason_is_refused(api, method, path, body, status):
     problem(api.call(method.upper(), address_of(path), body), status)
+
+
+def test_half_of_a_character_is_named(api):
+    found = problem(api.call("POST", "events/", rb'{"name": "a\ud83d", "priority": NaN}'), 400)
+
+    assert found == {"body": r"The body cannot be read: '\ud83d' is half of a character"}
+
+
+def test_a_whole_character_beside_what_is_no_number_is_none_of_that(api):
+    found = problem(api.call("POST", "events/", rb'{"name": "\ud83d\ude97", "priority": NaN}'), 400)
+
+    assert "priority" in found
 
 
 def test_a_body_of_unsaid_length_is_not_read(api, client):
