@@ -7,6 +7,7 @@ import orjson
 import pytest
 from drf_spectacular.generators import SchemaGenerator
 
+from gateway import description
 from tests.clients import Api, create_client, problem
 from tests.dr_events.story import declaration, declare
 from tests.fleet import make_session, make_site
@@ -167,3 +168,26 @@ def test_a_preview_names_a_thousand_sessions_and_no_more(api):
     properties = SCHEMA["components"]["schemas"]["PreviewRepresentation"]["properties"]
 
     assert "1,000 at most" in properties["sessions"]["description"]
+
+
+def test_the_description_is_built_once_whoever_asks_and_however(client, monkeypatch):
+    """It is open to anybody."""
+    built = []
+    build = SchemaGenerator.get_schema
+    monkeypatch.setattr(
+        SchemaGenerator, "get_schema", lambda *said, **more: built.append(1) or build(*said, **more)
+    )
+    description.rendered.cache_clear()
+    asked = [
+        {},
+        {"query_params": {"version": "2"}},
+        {"query_params": {"version": "a\nb", "lang": "de"}},
+        {"headers": {"Host": "localhost"}},
+        {"headers": {"Authorization": "Bearer nonsense"}},
+    ]
+
+    answers = [client.get("/api/v1/schema/", **how) for how in asked]
+
+    assert {answer.status_code for answer in answers} == {200}
+    assert {orjson.dumps(answer.json()) for answer in answers} == {orjson.dumps(SCHEMA)}
+    assert len(built) == 1
