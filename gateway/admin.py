@@ -38,6 +38,7 @@ from chargers.admin.parts import (
 from chargers.wording import GAP
 from gateway import overview, roles
 from gateway.login import second_factor
+from gateway.login.views import LogInForm
 from gateway.models import ApiClient
 
 SECRET_PAGE = "admin/gateway/apiclient/secret.html"
@@ -45,6 +46,7 @@ SECRET_PAGE = "admin/gateway/apiclient/secret.html"
 RESET_PAGE = "admin/login/reset.html"
 
 admin.site.index_template = overview.TEMPLATE
+admin.site.login_form = LogInForm
 admin.site.login_template = "admin/login/login.html"
 admin.site.empty_value_display = GAP
 

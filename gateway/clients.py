@@ -6,7 +6,7 @@ from typing import Any
 
 import structlog
 from django.db import DataError
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils.decorators import method_decorator
 from django.views.decorators.csrf import csrf_exempt
 from oauth2_provider.contrib.rest_framework import (
@@ -110,4 +110,17 @@ class ThrottledTokenView(TokenView):
             raise Problem(400, "unreadable", "No client's id or secret looks like that.") from error
         if response.status_code == 401:
             log.warning("token.refused")
+        return response
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """The other ways to a token are not ours, and the library fails on some of them where it
+        is not set up for them."""
+        if request.POST.get("grant_type") != "client_credentials":
+            # RFC 6749, 5.2.
+            return JsonResponse(
+                {"error": "unsupported_grant_type"},
+                status=400,
+                headers={"Cache-Control": "no-store"},
+            )
+        response: HttpResponse = super().post(request, *args, **kwargs)
         return response

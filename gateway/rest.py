@@ -34,11 +34,17 @@ class StrictJsonParser(BaseParser):
 
 def _with_impossible_numbers(body: bytes, error: orjson.JSONDecodeError) -> Any:
     """NaN and numbers beyond 64 bits are read all the same, so that the field they stand in can
-    be named by whoever refuses them."""
+    be named by whoever refuses them. Half of a surrogate pair is JSON as well, but could not even
+    be named: no answer can hold it."""
     try:
-        return json.loads(body.decode())
+        found = json.loads(body.decode())
+        json.dumps(found, ensure_ascii=False).encode()
+    except UnicodeEncodeError as half:
+        named = ascii(half.object[half.start])
+        raise ParseError(f"{named} is half of a character") from half
     except (ValueError, RecursionError):
         raise ParseError(f"not JSON ({error})") from error
+    return found
 
 
 class AlwaysJson(BaseContentNegotiation):

@@ -62,8 +62,9 @@ MIDDLEWARE = [
     # Above whatever makes an answer of its own: files, errors, refusals.
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "gateway.middleware.ContentPolicy",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
     "gateway.middleware.RequestContext",
+    "gateway.addresses.OverTls",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
     "gateway.middleware.BodyLimit",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "gateway.addresses.FinalSlash",
@@ -142,7 +143,7 @@ MAX_BODY_BYTES = 1_000_000
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 
 SECURE_SSL_REDIRECT = not PLAIN_HTTP
-SECURE_REDIRECT_EXEMPT = [r"^health/", r"^metrics$"]
+SECURE_REDIRECT_EXEMPT = [""]  # all of it: gateway.addresses.OverTls does it
 SECURE_HSTS_SECONDS = 0 if PLAIN_HTTP else 31_536_000
 SECURE_HSTS_INCLUDE_SUBDOMAINS = True
 SECURE_HSTS_PRELOAD = True

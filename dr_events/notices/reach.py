@@ -14,6 +14,19 @@ from ipaddress import IPv4Address, IPv6Address
 from urllib.parse import urlsplit
 
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: the last 32 bits are an IPv4 address
+# Never reached, though some count as public and the others as of an inner network.
+CLOSED = tuple(
+    ipaddress.ip_network(network)
+    for network in (
+        "192.0.0.0/24",  # RFC 6890: of protocols
+        "fec0::/10",  # RFC 3879: of a site, as fc00::/7 is now
+        # Where clouds tell a machine its credentials, besides 169.254.169.254.
+        "fd00:ec2::/32",  # AWS
+        "fd20:ce::254",  # Google
+        "fd00:c1::a9fe:a9fe",  # Oracle
+        "100.100.100.200",  # Alibaba
+    )
+)
 LOOPBACK_NAMES = ("localhost", "localhost.")
 
 
@@ -47,7 +60,8 @@ class Reach:
         elif ip.is_link_local or ip.is_multicast or ip.is_unspecified or ip.is_reserved:
             allowed = False
         else:
-            allowed = ip.is_global or self.private
+            is_closed = any(ip in network for network in CLOSED)
+            allowed = not is_closed and (ip.is_global or self.private)
         if not allowed:
             raise AddressRefused(f"{text} is not an address that may be reached from here")
 

@@ -8,6 +8,7 @@ from django import forms
 from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.decorators import login_required
+from django.contrib.auth.forms import UsernameField
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
@@ -18,6 +19,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.safestring import mark_safe
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
+from unfold.forms import AuthenticationForm
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from chargers.admin.parts import actor_of
@@ -26,6 +28,13 @@ from gateway.login.models import LogIn
 from gateway.throttling import seconds_to_wait
 
 Outcome = LogIn.Outcome
+
+
+class LogInForm(AuthenticationForm):
+    """Django's own tells browsers how long a name may be, and takes longer ones all the same:
+    they would fail where django-axes writes them down."""
+
+    username = UsernameField(max_length=150)  # as User has it
 
 
 class CodeForm(forms.Form):

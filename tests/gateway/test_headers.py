@@ -86,8 +86,46 @@ def test_behind_tls_the_cookies_and_the_host_are_tls_s_alone(client, settings):
     assert (session["secure"], session["httponly"], session["samesite"]) == (True, True, "Lax")
 
 
+@pytest.fixture
+def behind_tls(settings):
+    """A browser that has not heard of it; the middleware reads its settings when it is made."""
+    settings.SECURE_SSL_REDIRECT = True
+    return Client()
+
+
+@pytest.mark.parametrize("address", [*PAGES, *FILES, "/api/v1/events/?a=b", "/webhooks/edrv/"])
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_what_comes_without_tls_is_sent_there_as_what_it_is(behind_tls, method, address):
+    sent_on = getattr(behind_tls, method)(address)
+
+    assert (sent_on.status_code, sent_on.headers["Location"]) == (
+        308,
+        f"https://testserver{address}",
+    )
+    assert policy_of(sent_on)["frame-ancestors"] == ["'none'"]
+    assert sent_on.headers["X-Frame-Options"] == "DENY"
+    assert sent_on.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize("address", ["/health/live/", "/metrics"])
+def test_the_watch_inside_the_network_needs_no_tls(behind_tls, address):
+    assert behind_tls.get(address).status_code == 200
+
+
 def test_a_host_that_is_not_ours_is_not_answered(client):
     assert client.get("/api/v1/events/", headers={"Host": "evil.example"}).status_code == 400
+
+
+@pytest.mark.parametrize("address", ["/api/v1/events/", "/webhooks/edrv/", "/admin/"])
+def test_nor_is_it_sent_anywhere(behind_tls, address):
+    refused = behind_tls.get(address, headers={"Host": "evil.example"})
+
+    assert (refused.status_code, "Location" in refused.headers) == (400, False)
+    assert policy_of(refused)["frame-ancestors"] == ["'none'"]
+    assert refused.headers["X-Frame-Options"] == "DENY"
+    assert refused.headers["X-Content-Type-Options"] == "nosniff"
+    is_for_machines = address != "/admin/"
+    assert (refused.headers["Content-Type"] == "application/problem+json") == is_for_machines
 
 
 @pytest.mark.parametrize("address", ["//evil.example/admin", "/\\evil.example/admin"])

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 import time_machine
+from axes.models import AccessAttempt
 from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
@@ -96,6 +97,18 @@ def test_who_was_locked_out_is_in_the_log_of_log_ins_and_no_password_with_it(ann
     assert "refused: too many attempts" in page
     assert ELSEWHERE in page
     assert "guess" not in page
+
+
+@pytest.mark.parametrize(
+    "name", ["x" * 151, "x" * 256, "x" * 100_000, "\ufdfa" * 150], ids=lambda name: str(len(name))
+)
+def test_a_name_that_nobody_can_have_is_refused_before_it_is_written_down(name):
+    """The last one is 18 characters for each once it is normalized."""
+    answer = log_in(name=name)
+
+    assert answer.status_code == 200
+    assert "at most 150 characters" in answer.content.decode()
+    assert not AccessAttempt.objects.exists()
 
 
 @pytest.mark.parametrize("target", ["https://evil.example/", "//evil.example/", "javascript:x"])

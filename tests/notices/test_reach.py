@@ -12,7 +12,16 @@ GLOBAL = ["93.184.215.14", "2606:2800:21f:cb07:6820:80da:af6b:8b2c"]
 PRIVATE = ["10.1.2.3", "172.16.0.1", "192.168.1.1", "100.64.0.1", "fd00::1"]
 NEVER = [
     "169.254.169.254",  # where clouds tell a machine its credentials
+    "fd00:ec2::254",  # the same over IPv6: AWS, Google, Oracle
+    "fd20:ce::254",
+    "fd00:c1::a9fe:a9fe",
+    "100.100.100.200",  # the same at Alibaba
+    "192.0.0.1",
+    "192.0.0.9",
+    "192.0.0.255",
     "fe80::1",
+    "fec0::1",
+    "feff::1",
     "0.0.0.0",
     "::",
     "224.0.0.1",

@@ -9,6 +9,7 @@ import orjson
 import pytest
 from drf_spectacular.generators import SchemaGenerator
 
+from gateway import description
 from tests.clients import Api, create_client, problem
 from tests.dr_events.story import declaration, declare
 from tests.fleet import make_session, make_site
@@ -90,10 +91,24 @@ def test_nor_is_it_inside_what_is(api, part):
         (b"9" * 100_000, 400),
         (b'{"name": "' + b"x" * 1_000_000 + b'"}', 413),
         (b"\xff\xfe", 400),
+        (rb'{"\ud800": 1}', 400),
+        (rb'{"name": "\ud83d"}', 400),
+        (rb'{"below_minimum": "\ud83d", "type": "\udc00", "value": NaN}', 400),
         (b"[]", 400),
         (b"null", 400),
     ],
-    ids=["deep", "deep objects", "huge number", "large", "no utf-8", "list", "null"],
+    ids=[
+        "deep",
+        "deep objects",
+        "huge number",
+        "large",
+        "no utf-8",
+        "half a name",
+        "half a value",
+        "half a choice",
+        "list",
+        "null",
+    ],
 )
 def test_a_body_beyond_reason_is_refused(api, method, path, body, status):
     problem(api.call(method.upper(), address_of(path), body), status)
@@ -117,6 +132,18 @@ def test_nor_is_what_it_says_in_one_piece(api, field):
 
     assert len(problem(answer, 400)) == 1
     assert len(answer.json()["detail"]) < 5_000
+
+
+def test_half_of_a_character_is_named(api):
+    found = problem(api.call("POST", "events/", rb'{"name": "a\ud83d", "priority": NaN}'), 400)
+
+    assert found == {"body": r"The body cannot be read: '\ud83d' is half of a character"}
+
+
+def test_a_whole_character_beside_what_is_no_number_is_none_of_that(api):
+    found = problem(api.call("POST", "events/", rb'{"name": "\ud83d\ude97", "priority": NaN}'), 400)
+
+    assert "priority" in found
 
 
 def test_a_body_of_unsaid_length_is_not_read(api, client):
@@ -193,3 +220,26 @@ def test_a_preview_names_a_thousand_sessions_and_no_more(api):
     properties = SCHEMA["components"]["schemas"]["PreviewRepresentation"]["properties"]
 
     assert "1,000 at most" in properties["sessions"]["description"]
+
+
+def test_the_description_is_built_once_whoever_asks_and_however(client, monkeypatch):
+    """It is open to anybody."""
+    built = []
+    build = SchemaGenerator.get_schema
+    monkeypatch.setattr(
+        SchemaGenerator, "get_schema", lambda *said, **more: built.append(1) or build(*said, **more)
+    )
+    description.rendered.cache_clear()
+    asked = [
+        {},
+        {"query_params": {"version": "2"}},
+        {"query_params": {"version": "a\nb", "lang": "de"}},
+        {"headers": {"Host": "localhost"}},
+        {"headers": {"Authorization": "Bearer nonsense"}},
+    ]
+
+    answers = [client.get("/api/v1/schema/", **how) for how in asked]
+
+    assert {answer.status_code for answer in answers} == {200}
+    assert {orjson.dumps(answer.json()) for answer in answers} == {orjson.dumps(SCHEMA)}
+    assert len(built) == 1
