@@ -144,6 +144,16 @@ class Preview:
         return sum(line.below_floor for line in self.lines)
 
     @property
+    def held(self) -> int:
+        """How many the order itself holds."""
+        return sum(not line.cannot for line in self.lines)
+
+    @property
+    def pausing(self) -> int:
+        """How many of those it pauses, though it asks for more than 0."""
+        return sum(line.below_floor for line in self.lines if not line.cannot)
+
+    @property
     def is_reachable(self) -> bool:
         """Whether what is ordered can be had at all."""
         return not any(warning["code"].endswith("unreachable") for warning in self.warnings)
@@ -338,7 +348,9 @@ def _floor_warnings(paused: int) -> list[dict[str, str]]:
 
 
 def warnings_of(event: Event, *, now: datetime) -> list[dict[str, str]]:
-    """What about a standing event may not be as it was meant."""
+    """What about an event may not be as it was meant; nothing more once it is over."""
+    if event.is_over:
+        return []
     targets = list(event.targets.values_list("type", "value"))
     reference_w = event.reference_w
     if reference_w is None and event.kind is Kind.RELIEF:

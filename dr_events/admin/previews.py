@@ -103,7 +103,8 @@ def _told(seen: Preview, sentences: list[str]) -> dict[str, Any]:
         "warnings": [warning["detail"] for warning in seen.warnings],
         "sums": [
             ("sessions", numeral(len(seen.lines))),
-            ("to be held", numeral(sum(not line.cannot for line in seen.lines))),
+            ("to be held", numeral(seen.held)),
+            *([("of them pause", numeral(seen.pausing))] if seen.pausing else []),
             ("draw now", kilowatts_text(seen.metered_w)),
             ("expected", kilowatts_text(expected_w)),
             ("relief", kilowatts_text(seen.expected_relief_w)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from typing import Any
 
@@ -92,6 +93,27 @@ def test_what_ac_cannot_signal_is_said_before(operator: Client) -> None:
 
     assert "less than 6 A, the least AC can be held to: their charging pauses." in pausing
     assert "they are held to 4,140 W." in floored
+
+
+@pytest.mark.parametrize(
+    ("watts", "said", "is_red"),
+    [("4200", "W each until", False), ("2000", "; 2 of them pause; expected", True),
+     ("4.2", "; all of them pause; expected", True)],
+)  # fmt: skip
+def test_the_headline_says_that_cars_pause_and_the_button_is_red(
+    operator: Client, watts: str, said: str, is_red: bool
+) -> None:
+    single = make_connector(make_station(), power_type="ac_1_phase")
+    for connector in (None, None, single):
+        make_session(connector)
+
+    page = preview(operator, limit_value=watts)
+    panel = operator.post(address(Event, "preview"), order(limit_value=watts))
+
+    [headline] = re.findall(r'id="headline">([^<]*)<', page_of(page))
+    assert said in headline
+    assert headline in page_of(panel)
+    assert bool(re.search(r'value="confirm"[^>]*bg-red-600', page_of(page))) is is_red
 
 
 def test_an_empty_scope_and_an_unknown_target_are_warned_of(operator: Client) -> None:
