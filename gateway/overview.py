@@ -25,6 +25,7 @@ from gateway import attention
 TEMPLATE = "admin/gateway/overview.html"
 LIVE_TEMPLATE = "admin/gateway/overview_live.html"
 MOST_EVENTS = 20
+SHOWN_TIMES = ("starts", "ends", "ended")
 
 
 def context(request: HttpRequest, given: dict[str, Any]) -> dict[str, Any]:
@@ -71,7 +72,7 @@ def events_now() -> list[dict[str, Any]]:
             "colour": STATUS_COLOURS[event.status],
             "order": steps_text(event.steps) or order_text(event.amount),
             "scope": scope_text([(target.type, target.value) for target in event.targets.all()]),
-            "times": [told for told in times_of(event, now=now) if told[0] in ("starts", "ends")],
+            "times": [told for told in times_of(event, now=now) if told[0] in SHOWN_TIMES],
             "counts": counts[event.pk],
             "progress": progress_text(counts[event.pk]),
             "bar": bar_of(counts[event.pk]),

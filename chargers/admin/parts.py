@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 import orjson
 from django.db.models import Model
+from django.db.models.expressions import Combinable
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -115,7 +116,9 @@ def lines(texts: Sequence[str]) -> SafeString:
 # --- columns ------------------------------------------------------------------------------
 
 
-def column(name: str, description: str, show: Column, *, ordering: str | None = None) -> Column:
+def column(
+    name: str, description: str, show: Column, *, ordering: str | Combinable | None = None
+) -> Column:
     """A callable for `list_display` and `fieldsets`. `name` becomes part of its CSS class."""
 
     def shown(instance: Any) -> Any:

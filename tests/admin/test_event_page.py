@@ -75,6 +75,25 @@ def test_an_event_without_an_end_says_so(root: Client) -> None:
     assert "ends when somebody ends it" in said
 
 
+def test_an_event_that_ended_early_says_when_it_ended(root: Client) -> None:
+    ended: dict[str, Any] = {"ends_at": later(3600), "ended_at": later(-60)}
+    event = make_event(status="completed", ending_as="completed", **ended)
+    make_event(
+        name="Never ran", status="cancelled", activated_at=None, ended_at=later(-90), ending_as=""
+    )
+
+    page = text_of(root.get(address(Event, "change", event.pk)))
+    listed = text_of(root.get(address(Event, "changelist")))
+
+    assert "was to end 2026-07-01 19:00:00 UTC" in page
+    assert "ended 2026-07-01 17:59:00 UTC" in page
+    assert "ends 2026" not in page
+    assert "ended 2026-07-01 17:59:00 UTC" in listed
+    assert "ended 2026-07-01 17:58:30 UTC" in listed
+    assert "19:00:00" not in listed
+    assert root.get(address(Event, "changelist"), {"o": "6"}).status_code == 200
+
+
 @pytest.mark.parametrize(
     ("status", "possible"),
     [

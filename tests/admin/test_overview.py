@@ -46,6 +46,16 @@ def test_events_that_run_stand_before_those_to_come(operator: Client) -> None:
     assert "Yesterday's" not in said
 
 
+def test_an_event_that_is_restoring_says_when_it_ended(operator: Client) -> None:
+    ended: dict[str, Any] = {"ends_at": later(3600), "ended_at": later(-60)}
+    make_event(status="restoring", ending_as="completed", **ended)
+
+    said = overview_of(operator)
+
+    assert "ended 2026-07-01 17:59:00 UTC" in said
+    assert "19:00:00" not in said
+
+
 def test_an_outage_of_edrv_is_one_trouble_and_not_one_a_session(operator: Client) -> None:
     event = make_event(name="Feeder F12 overload")
     for _ in range(3):
