@@ -16,10 +16,12 @@ from chargers.admin.grid import grid_rows
 from chargers.admin.parts import list_url, moment
 from chargers.models import ChargeStation, Session
 from chargers.wording import clock_text, kilowatts_text, time_text
-from dr_events import figures
+from dr_events import figures, scope
 from dr_events.admin.standing import STATUS_COLOURS, bar_of, times_of
-from dr_events.admin.words import order_text, progress_text, scope_text, steps_text
+from dr_events.admin.words import order_text, progress_text, scope_text, steps_text, unknown_text
+from dr_events.figures import Counts
 from dr_events.models import Event
+from dr_events.scope import Target
 from gateway import attention
 
 TEMPLATE = "admin/gateway/overview.html"
@@ -64,6 +66,7 @@ def events_now() -> list[dict[str, Any]]:
     events = sorted(found.order_by("starts_at")[:MOST_EVENTS], key=_urgency)
     counts = figures.counts_of(event.pk for event in events)
     waiting = figures.waiting_for_edrv(event.pk for event in events)
+    unknown = set(scope.unmatched([target for event in events for target in targets_of(event)]))
     now = timezone.now()
     return [
         {
@@ -71,7 +74,8 @@ def events_now() -> list[dict[str, Any]]:
             "url": reverse("admin:dr_events_event_change", args=[event.pk]),
             "colour": STATUS_COLOURS[event.status],
             "order": steps_text(event.steps) or order_text(event.amount),
-            "scope": scope_text([(target.type, target.value) for target in event.targets.all()]),
+            "scope": scope_text(targets_of(event)),
+            "gap": gap_text(event, counts[event.pk], unknown),
             "times": [told for told in times_of(event, now=now) if told[0] in SHOWN_TIMES],
             "counts": counts[event.pk],
             "progress": progress_text(counts[event.pk]),
@@ -83,6 +87,20 @@ def events_now() -> list[dict[str, Any]]:
         }
         for event in events
     ]
+
+
+def targets_of(event: Event) -> list[Target]:
+    """As they were read with the event."""
+    return [(target.type, target.value) for target in event.targets.all()]
+
+
+def gap_text(event: Event, counts: Counts, unknown: set[Target]) -> str:
+    """Why an event holds nobody, or not all that it was meant to."""
+    if event.is_over:
+        return ""
+    is_idle = event.status == Event.Status.ACTIVE and not counts.targeted
+    told = unknown_text(targets_of(event), unknown)
+    return told or ("Nobody takes part yet." if is_idle else "")
 
 
 def _urgency(event: Event) -> int:

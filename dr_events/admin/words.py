@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from datetime import datetime, timedelta
 
 from chargers.electricity import BelowMinimum, Limit
@@ -53,6 +53,17 @@ def scope_text(targets: Sequence[tuple[str, str]]) -> str:
     named = [target_text(*target) for target in targets[:MOST_TARGETS_NAMED]]
     more = len(targets) - len(named)
     return f"{', '.join(named)} and {more} more" if more else ", ".join(named)
+
+
+def unknown_text(targets: Sequence[tuple[str, str]], unknown: Container[tuple[str, str]]) -> str:
+    """Aims at nobody: feeder f12 is not known in the fleet. Nothing where all are known."""
+    missed = [target for target in targets if target in unknown]
+    if not missed:
+        return ""
+    said = f"{scope_text(missed)} {'is' if len(missed) == 1 else 'are'} not known in the fleet."
+    if len(missed) == len(targets):
+        return f"Aims at nobody: {said}"
+    return said[:1].upper() + said[1:]
 
 
 def period_text(starts_at: datetime | None, ends_at: datetime | None, *, now: datetime) -> str:

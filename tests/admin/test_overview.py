@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -54,6 +55,26 @@ def test_an_event_that_is_restoring_says_when_it_ended(operator: Client) -> None
 
     assert "ended 2026-07-01 17:59:00 UTC" in said
     assert "19:00:00" not in said
+
+
+@pytest.mark.parametrize(
+    ("targets", "said"),
+    [
+        (["f12"], "Aims at nobody: feeder f12 is not known in the fleet."),
+        (["f12", "f13"], "Aims at nobody: feeder f12, feeder f13 are not known in the fleet."),
+        (["F12", "f13"], "Feeder f13 is not known in the fleet."),
+        (["F12"], "Nobody takes part yet."),
+    ],
+)
+def test_an_event_that_holds_nobody_says_why(
+    operator: Client, targets: list[str], said: str
+) -> None:
+    make_site(feeder="F12")
+    event = make_event()
+    for feeder in targets:
+        event.targets.create(type="feeder", value=feeder)
+
+    assert said in overview_of(operator)
 
 
 def test_an_outage_of_edrv_is_one_trouble_and_not_one_a_session(operator: Client) -> None:
