@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from chargers import circuits, sql
+from chargers import circuits, load, sql
 from chargers.electricity import BelowMinimum, Unit, plain_number
 from chargers.wording import number_of, watts_text
 from dr_events import declarations, facts, opt_outs, planner, pools, rulings, scope
@@ -25,7 +25,8 @@ MOST_SESSIONS_SHOWN = 1000
 @dataclass(frozen=True, slots=True)
 class Line:
     """One session of a preview. `unable` says what its station cannot do: the limit is sent in
-    another way there, and works. It `is_bent` where the limit that was asked of it became 0."""
+    another way there, and works. It `is_bent` where the limit that was asked of it became 0.
+    `drawn_w`: what it draws now, None where no reading says so any more."""
 
     facts: Facts
     plan: Plan
@@ -33,6 +34,7 @@ class Line:
     cannot: str
     unable: tuple[str, ...] = ()
     is_bent: bool = False
+    drawn_w: float | None = None
 
     @property
     def is_limited(self) -> bool:
@@ -49,14 +51,15 @@ class Line:
 
     @property
     def expected_relief_w(self) -> float:
-        """Nothing is to be expected of who cannot be limited, or is by another event."""
-        return 0.0 if self.cannot else self.plan.expected_relief_w
+        """Nothing is to be expected of who is not metered or cannot be limited, or is by another
+        event."""
+        return 0.0 if self.cannot or self.drawn_w is None else self.plan.expected_relief_w
 
     @property
     def expected_w(self) -> float | None:
-        if self.facts.power_w is None:
+        if self.drawn_w is None:
             return None
-        return self.facts.power_w - self.expected_relief_w
+        return self.drawn_w - self.expected_relief_w
 
     @property
     def can_be_held(self) -> bool:
@@ -76,7 +79,7 @@ class Line:
             "session": self.facts.external_id,
             "chargestation": self.facts.chargestation,
             "site": self.facts.site,
-            "power_w": self.facts.power_w,
+            "power_w": self.drawn_w,
             "wanted": self.plan.limit and self.plan.limit.as_json(),
             "expected_w": self.expected_w,
             "expected_relief_w": self.expected_relief_w,
@@ -128,7 +131,16 @@ class Preview:
 
     @property
     def metered_w(self) -> float:
+        return sum(line.drawn_w or 0.0 for line in self.lines)
+
+    @property
+    def last_metered_w(self) -> float:
+        """With what was metered last of those that are not metered now."""
         return sum(line.facts.power_w or 0.0 for line in self.lines)
+
+    @property
+    def unmetered(self) -> int:
+        return sum(line.drawn_w is None for line in self.lines)
 
     @property
     def expected_relief_w(self) -> float:
@@ -171,7 +183,7 @@ class Preview:
             "sessions_in_scope": len(self.lines),
             "sessions_to_limit": self.to_limit,
             "sessions_below_floor": self.below_floor,
-            "sessions_unmetered": sum(line.facts.power_w is None for line in self.lines),
+            "sessions_unmetered": self.unmetered,
             "metered_w": self.metered_w,
             "expected_w": self.metered_w - self.expected_relief_w,
             "expected_relief_w": self.expected_relief_w,
@@ -215,7 +227,7 @@ def of_event(
     planned, known = _planned(order, session_ids, excused, now)
     plans = {plan.session_id: plan for plan in planned.plans}
     lines = [
-        _line(known[id_], plans[id_], order, excused.get(id_, ""))
+        _line(known[id_], plans[id_], order, excused.get(id_, ""), now)
         for id_ in session_ids
         if id_ in known
     ]
@@ -277,14 +289,16 @@ def _draft(declaration: Declaration, now: datetime) -> Event:
     )
 
 
-def _line(found: Facts, plan: Plan, order: Order, excused: str) -> Line:
+def _line(found: Facts, plan: Plan, order: Order, excused: str, now: datetime) -> Line:
     cannot = found.exempt_reason or excused
     if not cannot and not found.online:
         cannot = "station_offline"
     if not cannot and order.ask is not None and plan.binding != order.event_id:
         cannot = "outranked" if plan.binding else "site_capacity"
     is_bent = plan.binding == order.event_id and plan.cap is None and _is_bent(plan, order)
-    return Line(found, plan, found.wanted_cause, cannot, _unable(found), is_bent)
+    is_fresh = load.is_fresh(found.metering.metered_at, now=now)
+    drawn_w = found.power_w if is_fresh else None
+    return Line(found, plan, found.wanted_cause, cannot, _unable(found), is_bent, drawn_w)
 
 
 def _is_bent(plan: Plan, order: Order) -> bool:

@@ -12,6 +12,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 
+from chargers import load
 from chargers.admin.grid import grid_rows
 from chargers.admin.parts import list_url, moment
 from chargers.models import ChargeStation, Session
@@ -50,7 +51,7 @@ def told(request: HttpRequest, *, now: datetime) -> dict[str, Any]:
         "needs": attention.needs_now(request, now=now),
         "may_see_health": may("chargers.view_heartbeat"),
         "events": events_now() if may("dr_events.view_event") else None,
-        "fleet": fleet_now() if may("chargers.view_session") else None,
+        "fleet": fleet_now(now=now) if may("chargers.view_session") else None,
         "grid": grid_rows(now=now) if may("chargers.view_site") else None,
         "declare_url": reverse("admin:dr_events_event_add")
         if may("dr_events.operate_event")
@@ -108,10 +109,14 @@ def _urgency(event: Event) -> int:
     return order.index(Event.Status(event.status))
 
 
-def fleet_now() -> dict[str, Any]:
+def fleet_now(*, now: datetime) -> dict[str, Any]:
     """Cars charging, what they draw together, stations that cannot be reached."""
-    charging = Session.objects.filter(ended_at=None)
-    sums = charging.aggregate(cars=Count("pk"), metered=Count("power_w"), power_w=Sum("power_w"))
+    charging, fresh = Session.objects.filter(ended_at=None), load.fresh(now=now)
+    sums = charging.aggregate(
+        cars=Count("pk"),
+        metered=Count("power_w", filter=fresh),
+        power_w=Sum("power_w", filter=fresh),
+    )
     return {
         **sums,
         "power": kilowatts_text(sums["power_w"]),

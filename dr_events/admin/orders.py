@@ -18,7 +18,7 @@ from django.urls import URLPattern, reverse
 from django.utils import timezone
 from rest_framework.serializers import ValidationError
 
-from chargers.admin.parts import actor_of, change_url
+from chargers.admin.parts import actor_of, change_url, draw_text
 from chargers.problems import Problem
 from dr_events import declarations, intake, preview
 from dr_events.admin import consequences, presets
@@ -232,12 +232,20 @@ class Orders(Operations):
         lines = seen.lines[:SESSIONS_SHOWN]
         found = {
             "warnings": [warning["detail"] for warning in seen.warnings],
-            "lines": list(zip(lines, names_of(lines), strict=True)),
+            "lines": [
+                (line, names, _draw_of(line))
+                for line, names in zip(lines, names_of(lines), strict=True)
+            ],
             "more_lines": max(0, len(seen.lines) - SESSIONS_SHOWN),
             "caps": cap_rows(seen),
             "carried": _carried(request),
         }
         return self.page(request, CONFIRM_PAGE, {**context, **found})
+
+
+def _draw_of(line: preview.Line) -> str:
+    metering = line.facts.metering
+    return draw_text(metering.power_w, metering.metered_at, now=timezone.now())
 
 
 def _key_of(request: HttpRequest) -> str:

@@ -67,7 +67,7 @@ def standing_of(event: Event, *, now: datetime) -> dict[str, Any]:
 def figures_of(event: Event, *, now: datetime) -> dict[str, Any]:
     """What changes while an event runs: times, counts, draw."""
     counts = figures.counts_of([event.pk])[event.pk]
-    power = figures.power_of(event.pk)
+    power = figures.power_of(event.pk, now=now)
     return {
         "event": event,
         "is_live": event.status in Event.UNFINISHED,
@@ -83,7 +83,8 @@ def figures_of(event: Event, *, now: datetime) -> dict[str, Any]:
         "bar": bar_of(counts),
         "all_url": participations_url(event),
         "reasons": [_reason_row(event, row) for row in figures.reasons_of(event.pk)],
-        "power": {name: kilowatts_text(watts) for name, watts in power.items()},
+        "power": {name: kilowatts_text(power[name]) for name in ("before_w", "now_w")},
+        "unmetered": power["unmetered"],
         "took": _seconds_texts(figures.seconds_to_accepted(event.pk)),
         "complied": _seconds_texts(figures.seconds_to_complied(event.pk)),
     }

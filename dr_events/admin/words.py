@@ -271,10 +271,9 @@ def _already_limited_texts(seen: Preview) -> list[str]:
 
 
 def _unmetered_texts(seen: Preview) -> list[str]:
-    unmetered = sum(line.facts.power_w is None for line in seen.lines)
-    if not unmetered:
+    if not seen.unmetered:
         return []
-    them = number_of(unmetered, "session is", "sessions are")
+    them = number_of(seen.unmetered, "session is", "sessions are")
     return [f"{them} not metered: what they draw is unknown and left out of these sums."]
 
 

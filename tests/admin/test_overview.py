@@ -101,6 +101,15 @@ def test_the_fleet_is_summed_and_a_missing_reading_is_no_zero(operator: Client) 
     assert "chargestations offline 1" in said
 
 
+def test_an_old_reading_is_no_draw_of_the_fleet(operator: Client) -> None:
+    make_session(power_w=11_000)
+    make_session(power_w=3_695, metered_at=later(-900))
+
+    said = overview_of(operator)
+
+    assert "cars charging 2 draw together 11.0 kW not metered 1" in said
+
+
 def test_a_gateway_that_cannot_do_its_work_says_so(operator: Client) -> None:
     Heartbeat.objects.update_or_create(name=SWEPT, defaults={"at": later(-60)})
 

@@ -219,6 +219,17 @@ def test_who_is_not_metered_is_counted_and_nothing_is_expected_of_it():
     assert (seen["sessions_unmetered"], seen["metered_w"]) == (1, 0)
 
 
+def test_an_old_reading_is_a_gap():
+    session = car(power_w=11_000.0, metered_at=later(-900))
+
+    seen = see(limit(4200))
+
+    line = line_of(seen, session)
+    assert (line["power_w"], line["expected_w"], line["expected_relief_w"]) == (None, None, 0)
+    assert line["wanted"] == FOUR_KW
+    assert (seen["sessions_unmetered"], seen["metered_w"], seen["expected_w"]) == (1, 0, 0)
+
+
 def test_it_says_by_what_a_session_is_limited_already():
     session, other = car(), car()
     declare(name="Earlier", targets=[{"type": "session", "value": session.external_id}])
