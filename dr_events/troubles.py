@@ -93,9 +93,8 @@ def _of_sessions(what: str, count: int, event: str | None, *, is_drill: bool) ->
         case What.STUCK:
             said = f"{sessions} of {event} may still be limited after it"
         case What.FAILED:
-            said = (
-                f"{sessions} of {event} refused {'its' if count == 1 else 'their'} limit for good"
-            )
+            # Whether it is tried again differs from one to the next, and its own row says so.
+            said = f"{sessions} of {event} refused {'its' if count == 1 else 'their'} limit"
         case _:
             verb = "draws" if count == 1 else "draw"
             said = f"{sessions} of {event} accepted the limit and {verb} more"

@@ -217,9 +217,10 @@ def _shown_row(event: Event, row: Row, *, now: datetime, may_operate: bool) -> d
     leaving = {"type": "session", "value": row.session, "kind": "exemption"}
     return {
         "row": row,
-        "reason": reason_text(row, now=now),
+        "reason": reason_text(row, row, now=now),
         "limit": limit_text(row.wanted if row.is_running else None),
-        "is_open": row.is_running and row.wanted is not None and row.wanted != row.confirmed,
+        # A limit in watts is confirmed in amperes: whether it is, its state says.
+        "is_open": row.is_running and row.wanted is not None and row.state != "confirmed",
         "draws": draw_text(row.power_w, row.metered_at, now=now),
         "metered_at": moment_at(row.metered_at, row.timezone),
         "retry_url": f"{retry_url}?{urlencode({'q': row.session})}"

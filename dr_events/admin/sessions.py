@@ -71,7 +71,7 @@ def _standing(
     address = reverse("admin:dr_events_event_retry", args=[binding])
     query = urlencode({"q": session.external_id})
     return {
-        "standing": reason_text(part, now=now),
+        "standing": reason_text(part, session, now=now),
         "state": part.state,
         "retry_url": f"{address}?{query}" if in_trouble and may_operate else "",
     }
