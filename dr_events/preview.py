@@ -26,7 +26,8 @@ MOST_SESSIONS_SHOWN = 1000
 class Line:
     """One session of a preview. `unable` says what its station cannot do: the limit is sent in
     another way there, and works. It `is_bent` where the limit that was asked of it became 0.
-    `drawn_w`: what it draws now, None where no reading says so any more."""
+    `drawn_w`: what it draws now, None where no reading says so any more; `may_rise_w`: how much
+    more it may draw once its limit is higher than now, or gone."""
 
     facts: Facts
     plan: Plan
@@ -35,6 +36,7 @@ class Line:
     unable: tuple[str, ...] = ()
     is_bent: bool = False
     drawn_w: float | None = None
+    may_rise_w: float = 0.0
 
     @property
     def is_limited(self) -> bool:
@@ -56,10 +58,15 @@ class Line:
         return 0.0 if self.cannot or self.drawn_w is None else self.plan.expected_relief_w
 
     @property
+    def expected_rise_w(self) -> float:
+        """At most: whether the car takes it, is its own affair."""
+        return 0.0 if self.cannot else self.may_rise_w
+
+    @property
     def expected_w(self) -> float | None:
         if self.drawn_w is None:
             return None
-        return self.drawn_w - self.expected_relief_w
+        return self.drawn_w - self.expected_relief_w + self.expected_rise_w
 
     @property
     def can_be_held(self) -> bool:
@@ -83,6 +90,7 @@ class Line:
             "wanted": self.plan.limit and self.plan.limit.as_json(),
             "expected_w": self.expected_w,
             "expected_relief_w": self.expected_relief_w,
+            "expected_rise_w": self.expected_rise_w,
             "limited_now_by": self.limited_now_by,
             "below_floor": self.below_floor,
             "cannot": self.cannot,
@@ -147,6 +155,14 @@ class Preview:
         return sum(line.expected_relief_w for line in self.lines)
 
     @property
+    def expected_rise_w(self) -> float:
+        return sum(line.expected_rise_w for line in self.lines)
+
+    @property
+    def expected_w(self) -> float:
+        return self.metered_w - self.expected_relief_w + self.expected_rise_w
+
+    @property
     def to_limit(self) -> int:
         return sum(line.is_limited for line in self.lines)
 
@@ -185,8 +201,9 @@ class Preview:
             "sessions_below_floor": self.below_floor,
             "sessions_unmetered": self.unmetered,
             "metered_w": self.metered_w,
-            "expected_w": self.metered_w - self.expected_relief_w,
+            "expected_w": self.expected_w,
             "expected_relief_w": self.expected_relief_w,
+            "expected_rise_w": self.expected_rise_w,
             "reachable": self.is_reachable,
             "caps": [cap.as_json() for cap in self.caps],
             "cannot": self.cannot(),
@@ -224,10 +241,13 @@ def of_event(
         pace=None,
     )
     excused = opt_outs.excused_from(order.event_id, session_ids)
-    planned, known = _planned(order, session_ids, excused, now)
+    together = sorted({*pools.widened(session_ids), *pools.members_of(order.event_id)})
+    parts = facts.parts_of(together)
+    known = {found.session_id: found for found in facts.of_sessions(together, now=now)}
+    planned = _planned(order, session_ids, known, parts, excused, now)
     plans = {plan.session_id: plan for plan in planned.plans}
     lines = [
-        _line(known[id_], plans[id_], order, excused.get(id_, ""), now)
+        _line(known[id_], plans[id_], order, parts.get(id_, ()), excused.get(id_, ""), now)
         for id_ in session_ids
         if id_ in known
     ]
@@ -247,12 +267,14 @@ def _caps(planned: planner.Planned, lines: Sequence[Line], order: Order) -> list
 
 
 def _planned(
-    order: Order, session_ids: Sequence[int], excused: Mapping[int, str], now: datetime
-) -> tuple[planner.Planned, dict[int, Facts]]:
-    together = sorted({*pools.widened(session_ids), *pools.members_of(order.event_id)})
+    order: Order,
+    session_ids: Sequence[int],
+    known: Mapping[int, Facts],
+    parts: Mapping[int, Sequence[Part]],
+    excused: Mapping[int, str],
+    now: datetime,
+) -> planner.Planned:
     in_scope = set(session_ids)
-    parts = facts.parts_of(together)
-    known = {found.session_id: found for found in facts.of_sessions(together, now=now)}
     cars = []
     for found in known.values():
         mine = parts.get(found.session_id, [])
@@ -262,14 +284,13 @@ def _planned(
             why = excused.get(found.session_id, "")
             others += before or [Part(order.event_id, found.power_w, why)]
         cars.append(found.car(others))
-    planned = planner.plan(
+    return planner.plan(
         {**facts.orders(now=now), order.event_id: order},
         cars,
         now=now,
         capacities=facts.capacities(now=now),
         rules=facts.rules(),
     )
-    return planned, known
 
 
 def _draft(declaration: Declaration, now: datetime) -> Event:
@@ -289,7 +310,9 @@ def _draft(declaration: Declaration, now: datetime) -> Event:
     )
 
 
-def _line(found: Facts, plan: Plan, order: Order, excused: str, now: datetime) -> Line:
+def _line(
+    found: Facts, plan: Plan, order: Order, parts: Sequence[Part], excused: str, now: datetime
+) -> Line:
     cannot = found.exempt_reason or excused
     if not cannot and not found.online:
         cannot = "station_offline"
@@ -298,7 +321,23 @@ def _line(found: Facts, plan: Plan, order: Order, excused: str, now: datetime) -
     is_bent = plan.binding == order.event_id and plan.cap is None and _is_bent(plan, order)
     is_fresh = load.is_fresh(found.metering.metered_at, now=now)
     drawn_w = found.power_w if is_fresh else None
-    return Line(found, plan, found.wanted_cause, cannot, _unable(found), is_bent, drawn_w)
+    may_rise_w = 0.0 if drawn_w is None else _may_rise_w(found, plan, parts, drawn_w)
+    return Line(
+        found, plan, found.wanted_cause, cannot, _unable(found), is_bent, drawn_w, may_rise_w
+    )
+
+
+def _may_rise_w(found: Facts, plan: Plan, parts: Sequence[Part], drawn_w: float) -> float:
+    """Up to the new limit and to what it drew before any was on it or, where that is not known,
+    all that its connector gives."""
+    car = found.car(())
+    if car.held_w is None:
+        return 0.0
+    allowed_w = car.full_w if plan.limit is None else car.circuit.watts(plan.limit)
+    if allowed_w <= car.held_w:
+        return 0.0
+    before_w = max((part.before_w for part in parts if part.before_w is not None), default=None)
+    return max(0.0, min(allowed_w, car.full_w if before_w is None else before_w) - drawn_w)
 
 
 def _is_bent(plan: Plan, order: Order) -> bool:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from chargers.wording import kilowatts_text, limit_text, number_of, time_text
+from chargers.wording import limit_text, number_of, time_text
 from dr_events.admin.consequences import Amendment
-from dr_events.admin.words import order_text, scope_text
+from dr_events.admin.words import order_text, relief_text, scope_text
 from dr_events.amounts import Amount, Kind
 from dr_events.declarations import Declaration
 from dr_events.preview import Preview
@@ -33,8 +33,8 @@ def headline(
             f"{number_of(held, 'session')} in {scope_text(targets)} will be held: "
             f"{order_text(amount)}"
         )
-    relief = f"expected relief {kilowatts_text(seen.expected_relief_w)}"
-    return "; ".join([f"{what} {until}", *_pausing_texts(seen), f"{relief}."])
+    change = " ".join(("expected", *relief_text(seen)))
+    return "; ".join([f"{what} {until}", *_pausing_texts(seen), f"{change}."])
 
 
 def _pausing_texts(seen: Preview) -> list[str]:

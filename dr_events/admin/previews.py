@@ -23,7 +23,7 @@ from dr_events.admin import consequences
 from dr_events.admin.headlines import amendment_headline, declaration_headline
 from dr_events.admin.operations import Operations
 from dr_events.admin.order_sheets import amendment, declaration, new_sheet, sheet_of
-from dr_events.admin.words import WHY_NOT, effects, release_effects
+from dr_events.admin.words import WHY_NOT, effects, release_effects, relief_text
 from dr_events.models import Event
 from dr_events.preview import Preview
 
@@ -97,7 +97,6 @@ def _name_it(request: HttpRequest) -> None:
 
 
 def _told(seen: Preview, sentences: list[str]) -> dict[str, Any]:
-    expected_w = seen.metered_w - seen.expected_relief_w
     return {
         "sentences": sentences,
         "warnings": [warning["detail"] for warning in seen.warnings],
@@ -106,8 +105,8 @@ def _told(seen: Preview, sentences: list[str]) -> dict[str, Any]:
             ("to be held", numeral(seen.held)),
             *([("of them pause", numeral(seen.pausing))] if seen.pausing else []),
             ("draw now", kilowatts_text(seen.metered_w)),
-            ("expected", kilowatts_text(expected_w)),
-            ("relief", kilowatts_text(seen.expected_relief_w)),
+            ("expected", kilowatts_text(seen.expected_w)),
+            relief_text(seen),
         ],
         "cannot": [(count, WHY_NOT.get(reason, reason)) for reason, count in seen.cannot().items()],
     }

@@ -193,19 +193,31 @@ def effects(seen: Preview, amount: Amount | None) -> list[str]:
         return ["Nothing is limited right now. Cars that plug in while it runs will be."]
     held = [line for line in seen.lines if not line.cannot]
     cars = number_of(len(seen.lines), "car is", "cars are")
-    left_w = seen.metered_w - seen.expected_relief_w
-    relief = kilowatts_text(seen.expected_relief_w)
     return [
         f"{cars} charging in this scope, drawing {kilowatts_text(seen.metered_w)} together.",
         _held_text(len(held), amount),
         *_cap_texts(seen, amount),
         *_bent_texts(held, amount),
         *_paused_texts(seen),
-        f"Expected draw afterwards: {kilowatts_text(left_w)}, which is {relief} less.",
+        f"Expected draw afterwards: {_change_text(seen)}.",
         *(_cannot_text(reason, count) for reason, count in seen.cannot().items()),
         *_already_limited_texts(seen),
         *_unmetered_texts(seen),
     ]
+
+
+def _change_text(seen: Preview) -> str:
+    """15.2 kW, which is 6.8 kW less; where limits rise, at most so much more."""
+    change_w = seen.expected_w - seen.metered_w
+    change = f"{kilowatts_text(abs(change_w))} {'more' if change_w > 0 else 'less'}"
+    at_most = "at most " if seen.expected_rise_w else ""
+    return f"{at_most}{kilowatts_text(seen.expected_w)}, which is {change}"
+
+
+def relief_text(seen: Preview) -> tuple[str, str]:
+    """What it brings in sum: a relief or, where limits rise, a rise, and how much."""
+    change_w = seen.expected_w - seen.metered_w
+    return ("rise" if change_w > 0 else "relief", kilowatts_text(abs(change_w)))
 
 
 def _held_text(held: int, amount: Amount) -> str:

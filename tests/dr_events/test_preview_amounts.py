@@ -362,6 +362,41 @@ def test_a_scope_of_nothing_can_hold_any_cap():
     assert set(codes_of(seen)) == {"target_unknown", "scope_empty"}
 
 
+@pytest.mark.parametrize(
+    ("raised", "expected_w", "rise_w"),
+    [(6000, 6_000, 1_800), (22_000, 11_000, 6_800), (4200, 4_200, 0), (1400, 0, 0)],
+)
+def test_where_a_limit_rises_the_draw_may_up_to_what_it_was_before(raised, expected_w, rise_w):
+    session = car(power_w=11_000.0)
+    event = declare()
+    accept(1)
+    meter(session, 4_200.0, 60)
+
+    targets = [("feeder", "F12")]
+    event.limit_value = raised
+    seen = preview.of_event(event, event.amount, targets, now=later(61)).as_json()
+
+    line = line_of(seen, session)
+    assert (line["power_w"], line["expected_w"]) == (4_200, expected_w)
+    assert line["expected_rise_w"] == seen["expected_rise_w"] == rise_w
+    assert seen["expected_w"] == expected_w
+
+
+def test_where_the_draw_before_is_unknown_it_may_rise_to_what_its_connector_gives():
+    site = make_site()
+    session = car(site)
+    data = {"power_w": 5_000, "valid_until": later(9000).isoformat()}
+    capacity.put(site, data, actor=OPERATOR, now=NOW)
+    steer(0)
+    accept(1)
+    meter(session, 5_000.0, 90)
+    capacity.put(site, data | {"power_w": 30_000}, actor=OPERATOR, now=later(99))
+
+    seen = see(limit(15_000), at=100)
+
+    assert line_of(seen, session)["expected_w"] == 15_000
+
+
 # --- preview and reality -------------------------------------------------------------------
 
 AMOUNTS = [
