@@ -10,8 +10,8 @@ from typing import Any
 
 from chargers import circuits, load, sql
 from chargers.electricity import BelowMinimum, Unit, plain_number
-from chargers.wording import number_of, watts_text
-from dr_events import declarations, facts, opt_outs, planner, pools, rulings, scope
+from chargers.wording import number_of, time_text, watts_text
+from dr_events import declarations, facts, opt_outs, planner, pools, rulings, scope, troubles
 from dr_events.amounts import Amount, Kind
 from dr_events.declarations import Declaration
 from dr_events.facts import Facts
@@ -254,7 +254,8 @@ def of_event(
     caps = _caps(planned, lines, order)
     warnings = [*warnings_for(targets), *_unreachable(caps, amount, reference_w)]
     bent = sum(line.is_bent for line in lines)
-    return Preview(lines, [*warnings, *_floor_warnings(bent)], caps)
+    warnings += [*_floor_warnings(bent), *_outage_warnings(now)]
+    return Preview(lines, warnings, caps)
 
 
 def _caps(planned: planner.Planned, lines: Sequence[Line], order: Order) -> list[CapLine]:
@@ -400,6 +401,16 @@ def _floor_warnings(paused: int) -> list[dict[str, str]]:
     return [{"code": "below_minimum", "detail": detail}]
 
 
+def _outage_warnings(now: datetime) -> list[dict[str, str]]:
+    """What is foreseen comes later, or not, while eDRV is away."""
+    trouble = troubles.edrv_trouble(now=now)
+    if trouble is None:
+        return []
+    since = f"{troubles.EDRV_SUBJECT} since {time_text(trouble.at)} ({trouble.detail})"
+    detail = f"{since}: what is ordered may not reach the chargers before it does."
+    return [{"code": "provider_unavailable", "detail": detail}]
+
+
 def warnings_of(event: Event, *, now: datetime) -> list[dict[str, str]]:
     """What about an event may not be as it was meant; nothing more once it is over."""
     if event.is_over:
@@ -413,6 +424,7 @@ def warnings_of(event: Event, *, now: datetime) -> list[dict[str, str]]:
         *warnings_for(targets),
         *relief_warnings(event.amount, reference_w),
         *_floor_warnings(_bent_by(event, targets, now)),
+        *_outage_warnings(now),
     ]
 
 

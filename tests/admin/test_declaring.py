@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from chargers import pace
+from chargers.edrv.errors import ProviderFailed
 from chargers.models import AuditEntry
 from dr_events.models import Event
 from tests.admin.support import (
@@ -112,8 +114,19 @@ def test_the_headline_says_that_cars_pause_and_the_button_is_red(
 
     [headline] = re.findall(r'id="headline">([^<]*)<', page_of(page))
     assert said in headline
-    assert headline in page_of(panel)
+    assert said in page_of(panel)
     assert bool(re.search(r'value="confirm"[^>]*bg-red-600', page_of(page))) is is_red
+
+
+def test_an_outage_of_edrv_is_said_on_both_pages(operator: Client, settings: Any) -> None:
+    settings.EDRV_API_KEY = "key"
+    make_session()
+    pace.note_trouble(ProviderFailed("no", 502), jitter=0, now=later(-60))
+
+    panel = text_of(preview(operator)), page_of(operator.post(address(Event, "preview"), order()))
+
+    for said in panel:
+        assert "eDRV does not do its work since 2026-07-01 17:59:00 UTC" in said
 
 
 def test_an_empty_scope_and_an_unknown_target_are_warned_of(operator: Client) -> None:

@@ -3,6 +3,8 @@ that."""
 
 import pytest
 
+from chargers import pace
+from chargers.edrv.errors import ProviderFailed
 from dr_events import capacity, intake, preview
 from dr_events.models import Event, Participation
 from tests.dr_events.story import (
@@ -228,6 +230,21 @@ def test_an_old_reading_is_a_gap():
     assert (line["power_w"], line["expected_w"], line["expected_relief_w"]) == (None, None, 0)
     assert line["wanted"] == FOUR_KW
     assert (seen["sessions_unmetered"], seen["metered_w"], seen["expected_w"]) == (1, 0, 0)
+
+
+def test_an_outage_of_edrv_is_warned_of_before_and_after(settings):
+    settings.EDRV_API_KEY = "key"
+    car()
+    pace.note_trouble(ProviderFailed("no", 502), jitter=0, now=later(0))
+
+    stumbling, out = see(limit(4200), at=5), see(limit(4200), at=60)
+    event = declare(at=61)
+
+    assert "provider_unavailable" not in codes_of(stumbling)
+    assert codes_of(out)["provider_unavailable"].startswith(
+        "eDRV does not do its work since 2026-07-01 18:00:00 UTC (provider_failed: HTTP 502: no)"
+    )
+    assert preview.warnings_of(event, now=later(61)) == out["warnings"]
 
 
 def test_it_says_by_what_a_session_is_limited_already():
