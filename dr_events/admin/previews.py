@@ -49,7 +49,7 @@ class Previews(Operations):
     def preview_view(self, request: HttpRequest) -> HttpResponse:
         """What declaring this would do."""
         self.must_operate(request)
-        _name_it(request)
+        is_unnamed = _name_it(request)
         now, sheet = timezone.now(), new_sheet(request)
         told: dict[str, Any] = {}
         if sheet.is_valid():
@@ -63,7 +63,7 @@ class Previews(Operations):
                 }
             except ValidationError as error:
                 told = {"missing": _texts(error.detail)}
-        return self._page(request, told or {"missing": _missing(sheet)})
+        return self._page(request, told or {"missing": _missing(sheet, is_unnamed=is_unnamed)})
 
     def preview_amend_view(self, request: HttpRequest, event_id: UUID) -> HttpResponse:
         """What amending the event so would do."""
@@ -89,11 +89,14 @@ class Previews(Operations):
         return TemplateResponse(request, PAGE, {**url, **context})
 
 
-def _name_it(request: HttpRequest) -> None:
+def _name_it(request: HttpRequest) -> bool:
+    """Whether it had no name."""
     told = request.POST.copy()
-    if not told.get("name"):
+    is_unnamed = not told.get("name", "").strip()
+    if is_unnamed:
         told["name"] = UNNAMED
     request.POST = told  # type: ignore[assignment]
+    return is_unnamed
 
 
 def _told(seen: Preview, sentences: list[str]) -> dict[str, Any]:
@@ -112,9 +115,11 @@ def _told(seen: Preview, sentences: list[str]) -> dict[str, Any]:
     }
 
 
-def _missing(sheet: Any) -> list[str]:
-    """What is to be filled in, or put right, before there is anything to be seen."""
-    found = [sheet.form.fields[name].label or name for name in sheet.form.errors if name in
+def _missing(sheet: Any, *, is_unnamed: bool = False) -> list[str]:
+    """What is to be filled in, or put right. There is something to be seen before it has a name,
+    which is only listed with the rest."""
+    found = [sheet.form.fields["name"].label] if is_unnamed else []
+    found += [sheet.form.fields[name].label or name for name in sheet.form.errors if name in
              sheet.form.fields]  # fmt: skip
     if sheet.targets is not None and not sheet.targets.is_valid():
         found.append("Where")

@@ -118,6 +118,21 @@ def test_the_headline_says_that_cars_pause_and_the_button_is_red(
     assert bool(re.search(r'value="confirm"[^>]*bg-red-600', page_of(page))) is is_red
 
 
+def test_all_that_is_still_to_be_filled_in_is_listed_and_marked(operator: Client) -> None:
+    bare = order(name="", limit_value="", **rows(("", "")))
+
+    def missing(**named: str) -> list[str]:
+        panel = page_of(operator.post(address(Event, "preview"), {**bare, **named}))
+        return re.findall("<li>([^<]*)", panel)
+
+    form = text_of(operator.get(ADD))
+
+    assert missing() == ["Name", "Limit", "Where"]
+    assert missing(name="T4") == ["Limit", "Where"]
+    assert "Name *" in form
+    assert "Limit *" in form
+
+
 def test_an_outage_of_edrv_is_said_on_both_pages(operator: Client, settings: Any) -> None:
     settings.EDRV_API_KEY = "key"
     make_session()
