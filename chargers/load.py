@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
+from django.db.models import Q
 
 from chargers import sql
 from chargers.models import PlaceLoad
@@ -57,6 +58,16 @@ def slot_of(now: datetime, slot: timedelta = SLOT) -> datetime:
 def oldest_reading(now: datetime) -> datetime:
     """From when on a reading still says what a car draws."""
     return now - timedelta(seconds=settings.EDRV_WEBHOOK_SILENCE_S)
+
+
+def is_fresh(metered_at: datetime | None, *, now: datetime) -> bool:
+    """Whether a reading of then says what a car draws now; if not, that is a gap."""
+    return metered_at is not None and metered_at >= oldest_reading(now)
+
+
+def fresh(*, now: datetime) -> Q:
+    """The same, of sessions in a query."""
+    return Q(metered_at__gte=oldest_reading(now))
 
 
 def sample(*, now: datetime) -> None:

@@ -271,7 +271,7 @@ class EventViewSet(
 def detail(event: Event) -> dict[str, Any]:
     """One event as REST shows it, counts and warnings included."""
     counts = figures.counts_of([event.id])
-    warnings = [] if event.is_over else preview.warnings_of(event, now=timezone.now())
+    warnings = preview.warnings_of(event, now=timezone.now())
     return EventDetail(event, context={"counts": counts, "warnings": warnings}).data
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from chargers import pace, sql
+from chargers import load, pace, sql
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +61,11 @@ def seconds_to_complied(event_id: UUID) -> dict[str, float | None]:
     return sql.rows(_SECONDS_TO_COMPLIED, [event_id])[0]
 
 
-def power_of(event_id: UUID) -> dict[str, float | None]:
+def power_of(event_id: UUID, *, now: datetime) -> dict[str, Any]:
     """Metered watts of the event's sessions: `before_w`, when each came into the event, and
-    `now_w`, the latest of those that are still charging."""
-    return sql.rows(_POWER, [event_id])[0]
+    `now_w`, of those that are still charging; `unmetered` of these have no reading that still
+    says so."""
+    return sql.rows(_POWER, {"event": event_id, "since": load.oldest_reading(now)})[0]
 
 
 _COUNTS = """
@@ -102,8 +104,11 @@ _SECONDS_TO_COMPLIED = _SECONDS_TO_ACCEPTED.replace("accepted_at", "complied_at"
 
 _POWER = """
     SELECT sum(participation.before_w) AS before_w,
-           sum(session.power_w) FILTER (WHERE session.ended_at IS NULL) AS now_w
+           sum(session.power_w) FILTER (WHERE session.metered_at >= %(since)s) AS now_w,
+           count(session.id) - count(session.power_w)
+               FILTER (WHERE session.metered_at >= %(since)s) AS unmetered
       FROM dr_events_participation AS participation
-      JOIN chargers_session AS session ON session.id = participation.session_id
-     WHERE participation.event_id = %s
+      LEFT JOIN chargers_session AS session
+        ON session.id = participation.session_id AND session.ended_at IS NULL
+     WHERE participation.event_id = %(event)s
 """

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from chargers import circuits, sql
+from chargers import circuits, load, sql
 from chargers.electricity import BelowMinimum, Unit, plain_number
-from chargers.wording import number_of, watts_text
-from dr_events import declarations, facts, opt_outs, planner, pools, rulings, scope
+from chargers.wording import number_of, time_text, watts_text
+from dr_events import declarations, facts, opt_outs, planner, pools, rulings, scope, troubles
 from dr_events.amounts import Amount, Kind
 from dr_events.declarations import Declaration
 from dr_events.facts import Facts
@@ -25,7 +25,9 @@ MOST_SESSIONS_SHOWN = 1000
 @dataclass(frozen=True, slots=True)
 class Line:
     """One session of a preview. `unable` says what its station cannot do: the limit is sent in
-    another way there, and works. It `is_bent` where the limit that was asked of it became 0."""
+    another way there, and works. It `is_bent` where the limit that was asked of it became 0.
+    `drawn_w`: what it draws now, None where no reading says so any more; `may_rise_w`: how much
+    more it may draw once its limit is higher than now, or gone."""
 
     facts: Facts
     plan: Plan
@@ -33,6 +35,8 @@ class Line:
     cannot: str
     unable: tuple[str, ...] = ()
     is_bent: bool = False
+    drawn_w: float | None = None
+    may_rise_w: float = 0.0
 
     @property
     def is_limited(self) -> bool:
@@ -49,14 +53,20 @@ class Line:
 
     @property
     def expected_relief_w(self) -> float:
-        """Nothing is to be expected of who cannot be limited, or is by another event."""
-        return 0.0 if self.cannot else self.plan.expected_relief_w
+        """Nothing is to be expected of who is not metered or cannot be limited, or is by another
+        event."""
+        return 0.0 if self.cannot or self.drawn_w is None else self.plan.expected_relief_w
+
+    @property
+    def expected_rise_w(self) -> float:
+        """At most: whether the car takes it, is its own affair."""
+        return 0.0 if self.cannot else self.may_rise_w
 
     @property
     def expected_w(self) -> float | None:
-        if self.facts.power_w is None:
+        if self.drawn_w is None:
             return None
-        return self.facts.power_w - self.expected_relief_w
+        return self.drawn_w - self.expected_relief_w + self.expected_rise_w
 
     @property
     def can_be_held(self) -> bool:
@@ -76,10 +86,11 @@ class Line:
             "session": self.facts.external_id,
             "chargestation": self.facts.chargestation,
             "site": self.facts.site,
-            "power_w": self.facts.power_w,
+            "power_w": self.drawn_w,
             "wanted": self.plan.limit and self.plan.limit.as_json(),
             "expected_w": self.expected_w,
             "expected_relief_w": self.expected_relief_w,
+            "expected_rise_w": self.expected_rise_w,
             "limited_now_by": self.limited_now_by,
             "below_floor": self.below_floor,
             "cannot": self.cannot,
@@ -128,11 +139,28 @@ class Preview:
 
     @property
     def metered_w(self) -> float:
+        return sum(line.drawn_w or 0.0 for line in self.lines)
+
+    @property
+    def last_metered_w(self) -> float:
+        """With what was metered last of those that are not metered now."""
         return sum(line.facts.power_w or 0.0 for line in self.lines)
+
+    @property
+    def unmetered(self) -> int:
+        return sum(line.drawn_w is None for line in self.lines)
 
     @property
     def expected_relief_w(self) -> float:
         return sum(line.expected_relief_w for line in self.lines)
+
+    @property
+    def expected_rise_w(self) -> float:
+        return sum(line.expected_rise_w for line in self.lines)
+
+    @property
+    def expected_w(self) -> float:
+        return self.metered_w - self.expected_relief_w + self.expected_rise_w
 
     @property
     def to_limit(self) -> int:
@@ -142,6 +170,16 @@ class Preview:
     def below_floor(self) -> int:
         """How many are paused, since there are not 6 A for them."""
         return sum(line.below_floor for line in self.lines)
+
+    @property
+    def held(self) -> int:
+        """How many the order itself holds."""
+        return sum(not line.cannot for line in self.lines)
+
+    @property
+    def pausing(self) -> int:
+        """How many of those it pauses, though it asks for more than 0."""
+        return sum(line.below_floor for line in self.lines if not line.cannot)
 
     @property
     def is_reachable(self) -> bool:
@@ -161,10 +199,11 @@ class Preview:
             "sessions_in_scope": len(self.lines),
             "sessions_to_limit": self.to_limit,
             "sessions_below_floor": self.below_floor,
-            "sessions_unmetered": sum(line.facts.power_w is None for line in self.lines),
+            "sessions_unmetered": self.unmetered,
             "metered_w": self.metered_w,
-            "expected_w": self.metered_w - self.expected_relief_w,
+            "expected_w": self.expected_w,
             "expected_relief_w": self.expected_relief_w,
+            "expected_rise_w": self.expected_rise_w,
             "reachable": self.is_reachable,
             "caps": [cap.as_json() for cap in self.caps],
             "cannot": self.cannot(),
@@ -202,17 +241,21 @@ def of_event(
         pace=None,
     )
     excused = opt_outs.excused_from(order.event_id, session_ids)
-    planned, known = _planned(order, session_ids, excused, now)
+    together = sorted({*pools.widened(session_ids), *pools.members_of(order.event_id)})
+    parts = facts.parts_of(together)
+    known = {found.session_id: found for found in facts.of_sessions(together, now=now)}
+    planned = _planned(order, session_ids, known, parts, excused, now)
     plans = {plan.session_id: plan for plan in planned.plans}
     lines = [
-        _line(known[id_], plans[id_], order, excused.get(id_, ""))
+        _line(known[id_], plans[id_], order, parts.get(id_, ()), excused.get(id_, ""), now)
         for id_ in session_ids
         if id_ in known
     ]
     caps = _caps(planned, lines, order)
     warnings = [*warnings_for(targets), *_unreachable(caps, amount, reference_w)]
     bent = sum(line.is_bent for line in lines)
-    return Preview(lines, [*warnings, *_floor_warnings(bent)], caps)
+    warnings += [*_floor_warnings(bent), *_outage_warnings(now)]
+    return Preview(lines, warnings, caps)
 
 
 def _caps(planned: planner.Planned, lines: Sequence[Line], order: Order) -> list[CapLine]:
@@ -225,12 +268,14 @@ def _caps(planned: planner.Planned, lines: Sequence[Line], order: Order) -> list
 
 
 def _planned(
-    order: Order, session_ids: Sequence[int], excused: Mapping[int, str], now: datetime
-) -> tuple[planner.Planned, dict[int, Facts]]:
-    together = sorted({*pools.widened(session_ids), *pools.members_of(order.event_id)})
+    order: Order,
+    session_ids: Sequence[int],
+    known: Mapping[int, Facts],
+    parts: Mapping[int, Sequence[Part]],
+    excused: Mapping[int, str],
+    now: datetime,
+) -> planner.Planned:
     in_scope = set(session_ids)
-    parts = facts.parts_of(together)
-    known = {found.session_id: found for found in facts.of_sessions(together, now=now)}
     cars = []
     for found in known.values():
         mine = parts.get(found.session_id, [])
@@ -240,14 +285,13 @@ def _planned(
             why = excused.get(found.session_id, "")
             others += before or [Part(order.event_id, found.power_w, why)]
         cars.append(found.car(others))
-    planned = planner.plan(
+    return planner.plan(
         {**facts.orders(now=now), order.event_id: order},
         cars,
         now=now,
         capacities=facts.capacities(now=now),
         rules=facts.rules(),
     )
-    return planned, known
 
 
 def _draft(declaration: Declaration, now: datetime) -> Event:
@@ -267,14 +311,34 @@ def _draft(declaration: Declaration, now: datetime) -> Event:
     )
 
 
-def _line(found: Facts, plan: Plan, order: Order, excused: str) -> Line:
+def _line(
+    found: Facts, plan: Plan, order: Order, parts: Sequence[Part], excused: str, now: datetime
+) -> Line:
     cannot = found.exempt_reason or excused
     if not cannot and not found.online:
         cannot = "station_offline"
     if not cannot and order.ask is not None and plan.binding != order.event_id:
         cannot = "outranked" if plan.binding else "site_capacity"
     is_bent = plan.binding == order.event_id and plan.cap is None and _is_bent(plan, order)
-    return Line(found, plan, found.wanted_cause, cannot, _unable(found), is_bent)
+    is_fresh = load.is_fresh(found.metering.metered_at, now=now)
+    drawn_w = found.power_w if is_fresh else None
+    may_rise_w = 0.0 if drawn_w is None else _may_rise_w(found, plan, parts, drawn_w)
+    return Line(
+        found, plan, found.wanted_cause, cannot, _unable(found), is_bent, drawn_w, may_rise_w
+    )
+
+
+def _may_rise_w(found: Facts, plan: Plan, parts: Sequence[Part], drawn_w: float) -> float:
+    """Up to the new limit and to what it drew before any was on it or, where that is not known,
+    all that its connector gives."""
+    car = found.car(())
+    if car.held_w is None:
+        return 0.0
+    allowed_w = car.full_w if plan.limit is None else car.circuit.watts(plan.limit)
+    if allowed_w <= car.held_w:
+        return 0.0
+    before_w = max((part.before_w for part in parts if part.before_w is not None), default=None)
+    return max(0.0, min(allowed_w, car.full_w if before_w is None else before_w) - drawn_w)
 
 
 def _is_bent(plan: Plan, order: Order) -> bool:
@@ -337,8 +401,20 @@ def _floor_warnings(paused: int) -> list[dict[str, str]]:
     return [{"code": "below_minimum", "detail": detail}]
 
 
+def _outage_warnings(now: datetime) -> list[dict[str, str]]:
+    """What is foreseen comes later, or not, while eDRV is away."""
+    trouble = troubles.edrv_trouble(now=now)
+    if trouble is None:
+        return []
+    since = f"{troubles.EDRV_SUBJECT} since {time_text(trouble.at)} ({trouble.detail})"
+    detail = f"{since}: what is ordered may not reach the chargers before it does."
+    return [{"code": "provider_unavailable", "detail": detail}]
+
+
 def warnings_of(event: Event, *, now: datetime) -> list[dict[str, str]]:
-    """What about a standing event may not be as it was meant."""
+    """What about an event may not be as it was meant; nothing more once it is over."""
+    if event.is_over:
+        return []
     targets = list(event.targets.values_list("type", "value"))
     reference_w = event.reference_w
     if reference_w is None and event.kind is Kind.RELIEF:
@@ -348,6 +424,7 @@ def warnings_of(event: Event, *, now: datetime) -> list[dict[str, str]]:
         *warnings_for(targets),
         *relief_warnings(event.amount, reference_w),
         *_floor_warnings(_bent_by(event, targets, now)),
+        *_outage_warnings(now),
     ]
 
 

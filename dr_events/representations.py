@@ -393,6 +393,9 @@ class PreviewLine(serializers.Serializer[Any]):
     wanted = LimitRepresentation(allow_null=True)
     expected_w = serializers.FloatField(allow_null=True)
     expected_relief_w = serializers.FloatField()
+    expected_rise_w = serializers.FloatField(
+        help_text="At most so much more, where a limit rises or goes."
+    )
     limited_now_by = serializers.CharField(allow_blank=True)
     below_floor = serializers.BooleanField(help_text="Paused: there are no 6 A for it.")
     cannot = serializers.CharField(allow_blank=True, help_text="Why not, or not by this event.")
@@ -424,6 +427,7 @@ class PreviewRepresentation(serializers.Serializer[Any]):
     metered_w = serializers.FloatField()
     expected_w = serializers.FloatField()
     expected_relief_w = serializers.FloatField()
+    expected_rise_w = serializers.FloatField()
     reachable = serializers.BooleanField(help_text="Whether what is ordered can be had at all.")
     caps = PreviewCap(many=True)
     cannot = serializers.DictField(child=serializers.IntegerField(min_value=1))

@@ -23,6 +23,7 @@ EDRV_PATIENCE = timedelta(seconds=15)
 # So long a due command may wait to be sent.
 OVERDUE = timedelta(seconds=60)
 MOST_NAMED = 10
+EDRV_SUBJECT = "eDRV does not do its work"
 
 
 class What(StrEnum):
@@ -93,9 +94,8 @@ def _of_sessions(what: str, count: int, event: str | None, *, is_drill: bool) ->
         case What.STUCK:
             said = f"{sessions} of {event} may still be limited after it"
         case What.FAILED:
-            said = (
-                f"{sessions} of {event} refused {'its' if count == 1 else 'their'} limit for good"
-            )
+            # Whether it is tried again differs from one to the next, and its own row says so.
+            said = f"{sessions} of {event} refused {'its' if count == 1 else 'their'} limit"
         case _:
             verb = "draws" if count == 1 else "draw"
             said = f"{sessions} of {event} accepted the limit and {verb} more"
@@ -108,12 +108,19 @@ def _webhooks(now: datetime) -> Iterator[Found]:
         yield Found(What.WEBHOOKS, "Cars are charging and no webhook comes from eDRV", since=last)
 
 
-def _edrv(now: datetime) -> Iterator[Found]:
+def edrv_trouble(*, now: datetime) -> Heartbeat | None:
+    """Since when eDRV does not do its work, and why; None while it may only stumble."""
+    if not settings.EDRV_API_KEY:
+        return None
     names = (pace.TROUBLE, pace.UNREAD)
     lasting = Heartbeat.objects.filter(name__in=names, at__lte=now - EDRV_PATIENCE)
-    if settings.EDRV_API_KEY and (trouble := lasting.order_by("at").first()):
+    return lasting.order_by("at").first()
+
+
+def _edrv(now: datetime) -> Iterator[Found]:
+    if trouble := edrv_trouble(now=now):
         detail = {"error": trouble.detail, "commands_waiting": pace.commands_waiting(now=now)}
-        yield Found(What.EDRV, "eDRV does not do its work", since=trouble.at, detail=detail)
+        yield Found(What.EDRV, EDRV_SUBJECT, since=trouble.at, detail=detail)
 
 
 def _capacities(now: datetime) -> Iterator[Found]:

@@ -12,19 +12,23 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 
+from chargers import load
 from chargers.admin.grid import grid_rows
 from chargers.admin.parts import list_url, moment
 from chargers.models import ChargeStation, Session
 from chargers.wording import clock_text, kilowatts_text, time_text
-from dr_events import figures
+from dr_events import figures, scope
 from dr_events.admin.standing import STATUS_COLOURS, bar_of, times_of
-from dr_events.admin.words import order_text, progress_text, scope_text, steps_text
+from dr_events.admin.words import order_text, progress_text, scope_text, steps_text, unknown_text
+from dr_events.figures import Counts
 from dr_events.models import Event
+from dr_events.scope import Target
 from gateway import attention
 
 TEMPLATE = "admin/gateway/overview.html"
 LIVE_TEMPLATE = "admin/gateway/overview_live.html"
 MOST_EVENTS = 20
+SHOWN_TIMES = ("starts", "ends", "ended")
 
 
 def context(request: HttpRequest, given: dict[str, Any]) -> dict[str, Any]:
@@ -47,7 +51,7 @@ def told(request: HttpRequest, *, now: datetime) -> dict[str, Any]:
         "needs": attention.needs_now(request, now=now),
         "may_see_health": may("chargers.view_heartbeat"),
         "events": events_now() if may("dr_events.view_event") else None,
-        "fleet": fleet_now() if may("chargers.view_session") else None,
+        "fleet": fleet_now(now=now) if may("chargers.view_session") else None,
         "grid": grid_rows(now=now) if may("chargers.view_site") else None,
         "declare_url": reverse("admin:dr_events_event_add")
         if may("dr_events.operate_event")
@@ -63,6 +67,7 @@ def events_now() -> list[dict[str, Any]]:
     events = sorted(found.order_by("starts_at")[:MOST_EVENTS], key=_urgency)
     counts = figures.counts_of(event.pk for event in events)
     waiting = figures.waiting_for_edrv(event.pk for event in events)
+    unknown = set(scope.unmatched([target for event in events for target in targets_of(event)]))
     now = timezone.now()
     return [
         {
@@ -70,8 +75,9 @@ def events_now() -> list[dict[str, Any]]:
             "url": reverse("admin:dr_events_event_change", args=[event.pk]),
             "colour": STATUS_COLOURS[event.status],
             "order": steps_text(event.steps) or order_text(event.amount),
-            "scope": scope_text([(target.type, target.value) for target in event.targets.all()]),
-            "times": [told for told in times_of(event, now=now) if told[0] in ("starts", "ends")],
+            "scope": scope_text(targets_of(event)),
+            "gap": gap_text(event, counts[event.pk], unknown),
+            "times": [told for told in times_of(event, now=now) if told[0] in SHOWN_TIMES],
             "counts": counts[event.pk],
             "progress": progress_text(counts[event.pk]),
             "bar": bar_of(counts[event.pk]),
@@ -84,15 +90,33 @@ def events_now() -> list[dict[str, Any]]:
     ]
 
 
+def targets_of(event: Event) -> list[Target]:
+    """As they were read with the event."""
+    return [(target.type, target.value) for target in event.targets.all()]
+
+
+def gap_text(event: Event, counts: Counts, unknown: set[Target]) -> str:
+    """Why an event holds nobody, or not all that it was meant to."""
+    if event.is_over:
+        return ""
+    is_idle = event.status == Event.Status.ACTIVE and not counts.targeted
+    told = unknown_text(targets_of(event), unknown)
+    return told or ("Nobody takes part yet." if is_idle else "")
+
+
 def _urgency(event: Event) -> int:
     order = (Event.Status.ACTIVE, Event.Status.RESTORING, Event.Status.SCHEDULED)
     return order.index(Event.Status(event.status))
 
 
-def fleet_now() -> dict[str, Any]:
+def fleet_now(*, now: datetime) -> dict[str, Any]:
     """Cars charging, what they draw together, stations that cannot be reached."""
-    charging = Session.objects.filter(ended_at=None)
-    sums = charging.aggregate(cars=Count("pk"), metered=Count("power_w"), power_w=Sum("power_w"))
+    charging, fresh = Session.objects.filter(ended_at=None), load.fresh(now=now)
+    sums = charging.aggregate(
+        cars=Count("pk"),
+        metered=Count("power_w", filter=fresh),
+        power_w=Sum("power_w", filter=fresh),
+    )
     return {
         **sums,
         "power": kilowatts_text(sums["power_w"]),

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 import orjson
 from django.db.models import Model
+from django.db.models.expressions import Combinable
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -21,8 +22,9 @@ from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
 from chargers.audit import Actor
+from chargers.load import is_fresh
 from chargers.models import as_limit
-from chargers.wording import GAP, clock_text, limit_text, time_text
+from chargers.wording import GAP, clock_text, limit_text, time_text, watts_text
 
 WIDE = '<span class="ctl-name">{}</span>'
 Column: TypeAlias = Callable[[Any], Any]
@@ -115,7 +117,9 @@ def lines(texts: Sequence[str]) -> SafeString:
 # --- columns ------------------------------------------------------------------------------
 
 
-def column(name: str, description: str, show: Column, *, ordering: str | None = None) -> Column:
+def column(
+    name: str, description: str, show: Column, *, ordering: str | Combinable | None = None
+) -> Column:
     """A callable for `list_display` and `fieldsets`. `name` becomes part of its CSS class."""
 
     def shown(instance: Any) -> Any:
@@ -138,9 +142,30 @@ def value_column(field: str, description: str, show: Callable[[Any], str]) -> Co
     )
 
 
+def draw_text(power_w: float | None, metered_at: datetime | None, *, now: datetime) -> str:
+    """4,200 W; where the reading is too old to say so, a gap and what it was: – (4,200 W at
+    14:59)."""
+    if power_w is None or metered_at is None or is_fresh(metered_at, now=now):
+        return watts_text(power_w)
+    is_of_today = timezone.localdate(metered_at) == timezone.localdate(now)
+    at = timezone.localtime(metered_at).strftime("%H:%M" if is_of_today else "%Y-%m-%d %H:%M")
+    return f"{GAP} ({watts_text(power_w)} at {at})"
+
+
 def quantity_column(field: str, description: str, show: Callable[[Any], str]) -> Column:
     """A number with its unit, kept together."""
     return value_column(field, description, lambda value: unbroken(show(value)))
+
+
+def draw_column(field: str, description: str) -> Column:
+    """What a session draws now; `field` is its `power_w`, or leads there."""
+    metered_at = field.removesuffix("power_w") + "metered_at"
+
+    def show(instance: Any) -> str:
+        drawn = reach(instance, field), reach(instance, metered_at)
+        return unbroken(draw_text(*drawn, now=timezone.now()))
+
+    return column(field.replace(".", "_"), description, show, ordering=field.replace(".", "__"))
 
 
 def unbroken(text: str) -> str:

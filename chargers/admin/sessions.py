@@ -18,6 +18,7 @@ from chargers.admin.pages import BigTable, OwnFieldsAdmin
 from chargers.admin.parts import (
     anchor,
     column,
+    draw_column,
     edrv_id_column,
     limit_column,
     link,
@@ -124,7 +125,7 @@ class SessionAdmin(InTheGrid, BigTable, OwnFieldsAdmin):
     list_display: Any = (
         edrv_id_column,
         state_column("status", STATUS_COLOURS),
-        quantity_column("power_w", "draws", watts_text),
+        draw_column("power_w", "draws"),
         limit_column("wanted_", "wanted"),
         limit_column("confirmed_", "confirmed"),
         cause_column,

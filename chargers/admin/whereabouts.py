@@ -7,11 +7,13 @@ from typing import Any
 
 from django.db.models import Count, QuerySet, Sum
 from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
 
-from chargers.admin.parts import anchor, change_url, link, list_url, moment_at
+from chargers import load
+from chargers.admin.parts import anchor, change_url, draw_text, link, list_url, moment_at
 from chargers.models import ChargeStation, Session, Site
 from chargers.numerals import numeral
-from chargers.wording import GAP, kilowatts_text, limit_text, watts_text
+from chargers.wording import GAP, kilowatts_text, limit_text
 
 MOST_SESSIONS = 25
 PLACES = (("zone", "grid_zone"), ("substation", "substation"), ("feeder", "feeder"))
@@ -65,7 +67,12 @@ def path_of(site: Site, *below: tuple[str, Any]) -> list[tuple[str, str, str]]:
 
 def charging_figures(sessions: QuerySet[Session]) -> list[tuple[str, str]]:
     """Cars and kW of those that are charging."""
-    sums = sessions.aggregate(cars=Count("pk"), metered=Count("power_w"), power_w=Sum("power_w"))
+    fresh = load.fresh(now=timezone.now())
+    sums = sessions.aggregate(
+        cars=Count("pk"),
+        metered=Count("power_w", filter=fresh),
+        power_w=Sum("power_w", filter=fresh),
+    )
     unmetered = sums["cars"] - sums["metered"]
     told = [("charging", f"{numeral(sums['cars'])}"), ("draw", kilowatts_text(sums["power_w"]))]
     return [*told, ("not metered", f"{numeral(unmetered)}")] if unmetered else told
@@ -73,12 +80,13 @@ def charging_figures(sessions: QuerySet[Session]) -> list[tuple[str, str]]:
 
 def sessions_table(sessions: QuerySet[Session], address: str) -> dict[str, Any]:
     """Those that go on, the largest draws first."""
+    now = timezone.now()
     shown = sessions.select_related("chargestation__site").order_by("-power_w", "-id")
     rows = [
         [
             link(session),
             link(session.chargestation),
-            watts_text(session.power_w),
+            draw_text(session.power_w, session.metered_at, now=now),
             limit_text(session.wanted),
             limit_text(session.confirmed),
             session.wanted_cause or GAP,

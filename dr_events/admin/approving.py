@@ -42,7 +42,7 @@ OPERATE = "dr_events.operate_event"
 def must_propose(request: HttpRequest, seen: Preview) -> bool:
     """Whether this person's order needs a second one."""
     roles = request.user.groups.values_list("name", flat=True)
-    return proposals.is_needed(roles, metered_w=seen.metered_w)
+    return proposals.is_needed(roles, metered_w=seen.last_metered_w)
 
 
 def proposed(

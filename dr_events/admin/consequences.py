@@ -12,7 +12,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Sum
 
-from chargers import sql
+from chargers import load, sql
 from chargers.audit import Actor
 from chargers.models import Session
 from chargers.wording import limit_text
@@ -115,7 +115,9 @@ def of_opting_out(event_id: UUID, data: Any, *, actor: Actor, now: datetime) -> 
         opted = opt_outs.opt_out(event_id, data, actor=actor, now=now).opt_out
         event = opted.event
         there = _aimed_at(event, opted)
-        power = Session.objects.filter(pk__in=there).aggregate(w=Sum("power_w"))
+        power = Session.objects.filter(load.fresh(now=now), pk__in=there).aggregate(
+            w=Sum("power_w")
+        )
         running = set(_taking_part(event_id))
         leaving = Leaving(
             event=event,

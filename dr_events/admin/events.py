@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from unfold.contrib.filters.admin import (
@@ -35,6 +36,7 @@ from dr_events.admin.places import Places
 from dr_events.admin.previews import Previews
 from dr_events.admin.standing import (
     STATUS_COLOURS,
+    end_text,
     operations_of,
     reports_of,
     standing_of,
@@ -94,7 +96,7 @@ class EventAdmin(Orders, OptOuts, Steering, Places, Previews, Live, ReadOnlyAdmi
         column("limit_words", "limit", lambda event: short_order_text(event.amount, event.steps)),
         column("scope", "scope", _scope),
         moment_column("starts_at", "starts"),
-        moment_column("ends_at", "ends"),
+        column("ends_at", "ends", end_text, ordering=Coalesce("ended_at", "ends_at")),
         column("progress", "confirmed", lambda event: progress_text(event.counts)),
         column("trouble", "failed or unreachable", _trouble),
         "priority",

@@ -108,6 +108,14 @@ def _parsed(value: Any) -> datetime | None:
         return None
 
 
+class LimitField(forms.FloatField):
+    """Marked as required. Several steps can stand in its place, so that the sheet sees to it."""
+
+    def validate(self, value: float | None) -> None:
+        if value is not None:
+            super().validate(value)
+
+
 def _choice(label: str, choices: Sequence[tuple[str, str]], initial: str) -> forms.ChoiceField:
     return forms.ChoiceField(
         label=label, choices=choices, initial=initial, widget=UnfoldAdminSelectWidget
@@ -139,9 +147,7 @@ class OrderForm(forms.Form):
         help_text="For whoever reads the report later.",
     )
     limit_kind = _choice("The limit is", KINDS, Kind.PER_SESSION)
-    limit_value = forms.FloatField(
-        label="Limit", required=False, widget=UnfoldAdminDecimalFieldWidget
-    )
+    limit_value = LimitField(label="Limit", widget=UnfoldAdminDecimalFieldWidget)
     limit_unit = _choice(
         "Unit", [("power", "watts (W)"), ("current", "amperes a phase (A)")], "power"
     )

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from chargers.wording import kilowatts_text, limit_text, number_of, time_text
+from chargers.wording import limit_text, number_of, time_text
 from dr_events.admin.consequences import Amendment
-from dr_events.admin.words import order_text, scope_text
+from dr_events.admin.words import order_text, relief_text, scope_text
 from dr_events.amounts import Amount, Kind
 from dr_events.declarations import Declaration
 from dr_events.preview import Preview
@@ -20,8 +20,8 @@ def headline(
     ends_at: datetime | None,
 ) -> str:
     """314 sessions in feeder F12 will be held to 4,200 W each until 2026-07-01 18:45:00 CEST;
-    expected relief 1,101.3 kW."""
-    held = sum(not line.cannot for line in seen.lines)
+    12 of them pause; expected relief 1,101.3 kW."""
+    held = seen.held
     until = f"until {time_text(ends_at)}" if ends_at else "until somebody ends it"
     if amount.is_pause:
         what = f"{number_of(held, 'session')} in {scope_text(targets)} will pause charging"
@@ -33,7 +33,17 @@ def headline(
             f"{number_of(held, 'session')} in {scope_text(targets)} will be held: "
             f"{order_text(amount)}"
         )
-    return f"{what} {until}; expected relief {kilowatts_text(seen.expected_relief_w)}."
+    change = " ".join(("expected", *relief_text(seen)))
+    return "; ".join([f"{what} {until}", *_pausing_texts(seen), f"{change}."])
+
+
+def _pausing_texts(seen: Preview) -> list[str]:
+    """What was not ordered, and comes of too small a limit."""
+    if not seen.pausing:
+        return []
+    if seen.pausing == seen.held:
+        return ["it pauses" if seen.held == 1 else "all of them pause"]
+    return [number_of(seen.pausing, "of them pauses", "of them pause")]
 
 
 def declaration_headline(seen: Preview, declared: Declaration, *, now: datetime) -> str:

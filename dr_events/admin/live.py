@@ -15,7 +15,7 @@ from django.urls import URLPattern, reverse
 from django.utils import timezone
 from django.utils.http import urlencode
 
-from chargers.admin.parts import moment_at
+from chargers.admin.parts import draw_text, moment_at
 from chargers.wording import clock_text, kilowatts_text, limit_text, time_text
 from dr_events import curve, roster
 from dr_events.admin.operations import Operations
@@ -217,9 +217,11 @@ def _shown_row(event: Event, row: Row, *, now: datetime, may_operate: bool) -> d
     leaving = {"type": "session", "value": row.session, "kind": "exemption"}
     return {
         "row": row,
-        "reason": reason_text(row, now=now),
+        "reason": reason_text(row, row, now=now),
         "limit": limit_text(row.wanted if row.is_running else None),
-        "is_open": row.is_running and row.wanted is not None and row.wanted != row.confirmed,
+        # A limit in watts is confirmed in amperes: whether it is, its state says.
+        "is_open": row.is_running and row.wanted is not None and row.state != "confirmed",
+        "draws": draw_text(row.power_w, row.metered_at, now=now),
         "metered_at": moment_at(row.metered_at, row.timezone),
         "retry_url": f"{retry_url}?{urlencode({'q': row.session})}"
         if may_steer and row.is_retriable

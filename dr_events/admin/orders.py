@@ -18,7 +18,7 @@ from django.urls import URLPattern, reverse
 from django.utils import timezone
 from rest_framework.serializers import ValidationError
 
-from chargers.admin.parts import actor_of, change_url
+from chargers.admin.parts import actor_of, change_url, draw_text
 from chargers.problems import Problem
 from dr_events import declarations, intake, preview
 from dr_events.admin import consequences, presets
@@ -112,7 +112,7 @@ class Orders(Operations):
             "effects": effects(seen, declared.amount),
             "is_later": declared.starts_at is not None and declared.starts_at > now,
             "has_steps": len(amounts) > 1,
-            "is_pause": any(amount.is_pause for amount in amounts),
+            "is_pause": seen.pausing or any(amount.is_pause for amount in amounts),
             "confirm_label": "Declare event",
             "leave_label": "Do not declare it",
             "hints": hints_for(declared.targets),
@@ -189,7 +189,7 @@ class Orders(Operations):
             "leaving": release_effects(found.released) if found.released.sessions else [],
             "is_later": found.event.status == Event.Status.SCHEDULED,
             "has_steps": bool(found.steps),
-            "is_pause": any(amount.is_pause for amount in found.amounts),
+            "is_pause": found.seen.pausing or any(amount.is_pause for amount in found.amounts),
             "confirm_label": "Amend event",
             "leave_label": "Leave it as it is",
             "hints": hints_for(found.targets),
@@ -233,12 +233,20 @@ class Orders(Operations):
         lines = seen.lines[:SESSIONS_SHOWN]
         found = {
             "warnings": [warning["detail"] for warning in seen.warnings],
-            "lines": list(zip(lines, names_of(lines), strict=True)),
+            "lines": [
+                (line, names, _draw_of(line))
+                for line, names in zip(lines, names_of(lines), strict=True)
+            ],
             "more_lines": max(0, len(seen.lines) - SESSIONS_SHOWN),
             "caps": cap_rows(seen),
             "carried": _carried(request),
         }
         return self.page(request, CONFIRM_PAGE, {**context, **found})
+
+
+def _draw_of(line: preview.Line) -> str:
+    metering = line.facts.metering
+    return draw_text(metering.power_w, metering.metered_at, now=timezone.now())
 
 
 def _key_of(request: HttpRequest) -> str:

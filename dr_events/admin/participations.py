@@ -19,6 +19,7 @@ from chargers.admin.pages import BigTableAdmin, PeriodFilter
 from chargers.admin.parts import (
     anchor,
     column,
+    draw_column,
     limit_column,
     link_column,
     list_url,
@@ -77,7 +78,7 @@ class ParticipationAdmin(BigTableAdmin):
         limit_column("wanted_", "wanted"),
         limit_column("confirmed_", "confirmed"),
         quantity_column("before_w", "before", watts_text),
-        quantity_column("session.power_w", "now", watts_text),
+        draw_column("session.power_w", "now"),
         link_column("session.chargestation.site", "site"),
         link_column("event"),
         yes_no_column("binding", "decides"),
@@ -127,7 +128,7 @@ class ParticipationAdmin(BigTableAdmin):
             {
                 "fields": (
                     quantity_column("before_w", "draw when it came in", watts_text),
-                    quantity_column("session.power_w", "draw now", watts_text),
+                    draw_column("session.power_w", "draw now"),
                     moment_column("complied_at"),
                     moment_column("over_limit_since"),
                 )

@@ -13,7 +13,9 @@ from django.db.models import Count, Model, Q, QuerySet, Sum
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, reverse
+from django.utils import timezone
 
+from chargers import load
 from chargers.models import ChargeStation, Session, Site
 from chargers.wording import kilowatts_text, number_of
 from dr_events.admin.operations import Operations
@@ -100,7 +102,7 @@ def found(text: str) -> list[Node]:
     sessions = Session.objects.filter(ended_at=None, external_id__startswith=text)
     return [
         *nodes,
-        *(Node(Type.SESSION, s.external_id, s.external_id, kilowatts_text(s.power_w), False)
+        *(Node(Type.SESSION, s.external_id, s.external_id, _draw_of(s), False)
           for s in sessions[:MOST_FOUND]),
     ]  # fmt: skip
 
@@ -133,10 +135,19 @@ def _things(type_: str, field: str, things: Iterable[Model], *, has_more: bool) 
     ]
 
 
+def _draw_of(session: Session) -> str:
+    is_fresh = load.is_fresh(session.metered_at, now=timezone.now())
+    return kilowatts_text(session.power_w if is_fresh else None)
+
+
 def _loads(field: str, keys: list[Any]) -> dict[Any, str]:
     """36 cars, 446.9 kW, by key; nothing where no car is charging."""
     charging = Session.objects.filter(ended_at=None, status="started", **{f"{field}__in": keys})
-    grouped = charging.order_by().values(field).annotate(cars=Count("pk"), watts=Sum("power_w"))
+    grouped = (
+        charging.order_by()
+        .values(field)
+        .annotate(cars=Count("pk"), watts=Sum("power_w", filter=load.fresh(now=timezone.now())))
+    )
     return {
         row[field]: f"{number_of(row['cars'], 'car')}, {kilowatts_text(row['watts'])}"
         for row in grouped

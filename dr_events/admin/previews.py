@@ -23,7 +23,7 @@ from dr_events.admin import consequences
 from dr_events.admin.headlines import amendment_headline, declaration_headline
 from dr_events.admin.operations import Operations
 from dr_events.admin.order_sheets import amendment, declaration, new_sheet, sheet_of
-from dr_events.admin.words import WHY_NOT, effects, release_effects
+from dr_events.admin.words import WHY_NOT, effects, release_effects, relief_text
 from dr_events.models import Event
 from dr_events.preview import Preview
 
@@ -49,7 +49,7 @@ class Previews(Operations):
     def preview_view(self, request: HttpRequest) -> HttpResponse:
         """What declaring this would do."""
         self.must_operate(request)
-        _name_it(request)
+        is_unnamed = _name_it(request)
         now, sheet = timezone.now(), new_sheet(request)
         told: dict[str, Any] = {}
         if sheet.is_valid():
@@ -63,7 +63,7 @@ class Previews(Operations):
                 }
             except ValidationError as error:
                 told = {"missing": _texts(error.detail)}
-        return self._page(request, told or {"missing": _missing(sheet)})
+        return self._page(request, told or {"missing": _missing(sheet, is_unnamed=is_unnamed)})
 
     def preview_amend_view(self, request: HttpRequest, event_id: UUID) -> HttpResponse:
         """What amending the event so would do."""
@@ -89,32 +89,37 @@ class Previews(Operations):
         return TemplateResponse(request, PAGE, {**url, **context})
 
 
-def _name_it(request: HttpRequest) -> None:
+def _name_it(request: HttpRequest) -> bool:
+    """Whether it had no name."""
     told = request.POST.copy()
-    if not told.get("name"):
+    is_unnamed = not told.get("name", "").strip()
+    if is_unnamed:
         told["name"] = UNNAMED
     request.POST = told  # type: ignore[assignment]
+    return is_unnamed
 
 
 def _told(seen: Preview, sentences: list[str]) -> dict[str, Any]:
-    expected_w = seen.metered_w - seen.expected_relief_w
     return {
         "sentences": sentences,
         "warnings": [warning["detail"] for warning in seen.warnings],
         "sums": [
             ("sessions", numeral(len(seen.lines))),
-            ("to be held", numeral(sum(not line.cannot for line in seen.lines))),
+            ("to be held", numeral(seen.held)),
+            *([("of them pause", numeral(seen.pausing))] if seen.pausing else []),
             ("draw now", kilowatts_text(seen.metered_w)),
-            ("expected", kilowatts_text(expected_w)),
-            ("relief", kilowatts_text(seen.expected_relief_w)),
+            ("expected", kilowatts_text(seen.expected_w)),
+            relief_text(seen),
         ],
         "cannot": [(count, WHY_NOT.get(reason, reason)) for reason, count in seen.cannot().items()],
     }
 
 
-def _missing(sheet: Any) -> list[str]:
-    """What is to be filled in, or put right, before there is anything to be seen."""
-    found = [sheet.form.fields[name].label or name for name in sheet.form.errors if name in
+def _missing(sheet: Any, *, is_unnamed: bool = False) -> list[str]:
+    """What is to be filled in, or put right. There is something to be seen before it has a name,
+    which is only listed with the rest."""
+    found = [sheet.form.fields["name"].label] if is_unnamed else []
+    found += [sheet.form.fields[name].label or name for name in sheet.form.errors if name in
              sheet.form.fields]  # fmt: skip
     if sheet.targets is not None and not sheet.targets.is_valid():
         found.append("Where")

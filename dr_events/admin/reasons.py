@@ -6,8 +6,9 @@ from datetime import datetime
 from typing import Protocol
 
 from chargers.electricity import Limit
+from chargers.load import is_fresh
 from chargers.numerals import numeral
-from chargers.wording import words
+from chargers.wording import watts_text, words
 
 
 class Standing(Protocol):
@@ -21,6 +22,8 @@ class Standing(Protocol):
     def attempts(self) -> int: ...
     @property
     def next_attempt_at(self) -> datetime | None: ...
+    @property
+    def accepted_at(self) -> datetime | None: ...
     @property
     def complied_at(self) -> datetime | None: ...
     @property
@@ -53,12 +56,21 @@ REASONS = {
 }
 
 
-def reason_text(row: Standing, *, now: datetime) -> str:
+class Metered(Protocol):
+    """Whose latest reading it is: a row of the roster, or a session."""
+
+    @property
+    def power_w(self) -> float | None: ...
+    @property
+    def metered_at(self) -> datetime | None: ...
+
+
+def reason_text(row: Standing, metered: Metered, *, now: datetime) -> str:
     """One or two sentences: what is the matter and, where something comes by itself, when."""
-    return " ".join(text for text in (_said(row), _next(row, now)) if text)
+    return " ".join(text for text in (_said(row, metered, now), _next(row, now)) if text)
 
 
-def _said(row: Standing) -> str:
+def _said(row: Standing, metered: Metered, now: datetime) -> str:
     if row.reason:
         said = REASONS.get(row.reason, f"{words(row.reason).capitalize()}.")
         tries = (
@@ -73,8 +85,18 @@ def _said(row: Standing) -> str:
         case "confirmed" if row.wanted is None:
             return "Needs no limit now."
         case "confirmed":
-            return "The meter shows it." if row.complied_at else "Accepted; no reading yet."
+            return "The meter shows it." if row.complied_at else _not_complied(row, metered, now)
     return ""
+
+
+def _not_complied(row: Standing, metered: Metered, now: datetime) -> str:
+    """What came before the acceptance says nothing about it."""
+    at, accepted_at = metered.metered_at, row.accepted_at
+    if metered.power_w is None or at is None or accepted_at is None or at <= accepted_at:
+        return "Accepted; no reading yet."
+    if not is_fresh(at, now=now):
+        return "Accepted; no reading any more."
+    return f"Accepted; still draws {watts_text(metered.power_w)}."
 
 
 def _next(row: Standing, now: datetime) -> str:

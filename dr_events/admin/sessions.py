@@ -16,7 +16,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.http import urlencode
 
-from chargers.admin.parts import anchor, link, list_url, moment
+from chargers.admin.parts import anchor, draw_text, link, list_url, moment
 from chargers.admin.pictures import picture_of
 from chargers.admin.sessions import LATEST, SessionAdmin
 from chargers.models import Session
@@ -54,7 +54,7 @@ def told_of(session: Session, *, now: datetime, may_operate: bool) -> dict[str, 
         "caps": _caps(explained),
         "wanted": limit_text(session.wanted),
         "confirmed": limit_text(session.confirmed),
-        "draws": watts_text(session.power_w),
+        "draws": draw_text(session.power_w, session.metered_at, now=now),
         "picture": picture_of(session, now=now),
     }
 
@@ -71,7 +71,7 @@ def _standing(
     address = reverse("admin:dr_events_event_retry", args=[binding])
     query = urlencode({"q": session.external_id})
     return {
-        "standing": reason_text(part, now=now),
+        "standing": reason_text(part, session, now=now),
         "state": part.state,
         "retry_url": f"{address}?{query}" if in_trouble and may_operate else "",
     }

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.urls import reverse
+from django.utils.html import format_html
 
 from chargers.admin.parts import label, link, list_url, moment
 from chargers.models import AuditEntry, Heartbeat
@@ -57,7 +58,7 @@ def standing_of(event: Event, *, now: datetime) -> dict[str, Any]:
         "scope": scope_text(targets),
         "manner": manner_of(event),
         "opt_outs": opt_outs_of(event),
-        "warnings": _warnings(event, now),
+        "warnings": [found["detail"] for found in preview.warnings_of(event, now=now)],
         "trail": trail_of(event),
         **figures_of(event, now=now),
     }
@@ -66,7 +67,7 @@ def standing_of(event: Event, *, now: datetime) -> dict[str, Any]:
 def figures_of(event: Event, *, now: datetime) -> dict[str, Any]:
     """What changes while an event runs: times, counts, draw."""
     counts = figures.counts_of([event.pk])[event.pk]
-    power = figures.power_of(event.pk)
+    power = figures.power_of(event.pk, now=now)
     return {
         "event": event,
         "is_live": event.status in Event.UNFINISHED,
@@ -82,7 +83,8 @@ def figures_of(event: Event, *, now: datetime) -> dict[str, Any]:
         "bar": bar_of(counts),
         "all_url": participations_url(event),
         "reasons": [_reason_row(event, row) for row in figures.reasons_of(event.pk)],
-        "power": {name: kilowatts_text(watts) for name, watts in power.items()},
+        "power": {name: kilowatts_text(power[name]) for name in ("before_w", "now_w")},
+        "unmetered": power["unmetered"],
         "took": _seconds_texts(figures.seconds_to_accepted(event.pk)),
         "complied": _seconds_texts(figures.seconds_to_complied(event.pk)),
     }
@@ -115,7 +117,7 @@ def times_of(event: Event, *, now: datetime) -> list[tuple[str, str, str]]:
     """Name, time, and how long until then where that is ahead."""
     named = {
         "starts": event.starts_at,
-        "ends": event.ends_at,
+        **_planned_end(event),
         "activated": event.activated_at,
         "ended": event.ended_at,
         "restored": event.restored_at,
@@ -125,7 +127,24 @@ def times_of(event: Event, *, now: datetime) -> list[tuple[str, str, str]]:
         for name, time in named.items()
         if time
     ]
-    return shown if event.ends_at else [*shown, ("ends", "when somebody ends it", "")]
+    if event.ends_at or event.ended_at:
+        return shown
+    return [*shown, ("ends", "when somebody ends it", "")]
+
+
+def _planned_end(event: Event) -> dict[str, datetime | None]:
+    """Once it has ended, its planned end says something only where that was to be later."""
+    if event.ended_at is None:
+        return {"ends": event.ends_at}
+    ended_early = event.ends_at is not None and event.ended_at < event.ends_at
+    return {"was to end": event.ends_at if ended_early else None}
+
+
+def end_text(event: Event) -> str:
+    """When it ends or, once that is known, ended."""
+    if event.ended_at:
+        return format_html("ended {}", moment(event.ended_at))
+    return moment(event.ends_at)
 
 
 def manner_of(event: Event) -> list[tuple[str, str]]:
@@ -211,12 +230,6 @@ def _state_row(event: Event, state: str, count: int) -> dict[str, Any]:
 def _reason_row(event: Event, row: dict[str, Any]) -> dict[str, Any]:
     address = participations_url(event, row["state"], reason__exact=row["reason"])
     return {**row, "words": words(row["reason"]), "url": address}
-
-
-def _warnings(event: Event, now: datetime) -> list[str]:
-    if event.is_over:
-        return []
-    return [found["detail"] for found in preview.warnings_of(event, now=now)]
 
 
 def trail_of(event: Event) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from datetime import datetime, timedelta
 
 from chargers.electricity import BelowMinimum, Limit, plain_number
@@ -52,6 +52,17 @@ def scope_text(targets: Sequence[tuple[str, str]]) -> str:
     named = [target_text(*target) for target in targets[:MOST_TARGETS_NAMED]]
     more = len(targets) - len(named)
     return f"{', '.join(named)} and {more} more" if more else ", ".join(named)
+
+
+def unknown_text(targets: Sequence[tuple[str, str]], unknown: Container[tuple[str, str]]) -> str:
+    """Aims at nobody: feeder f12 is not known in the fleet. Nothing where all are known."""
+    missed = [target for target in targets if target in unknown]
+    if not missed:
+        return ""
+    said = f"{scope_text(missed)} {'is' if len(missed) == 1 else 'are'} not known in the fleet."
+    if len(missed) == len(targets):
+        return f"Aims at nobody: {said}"
+    return said[:1].upper() + said[1:]
 
 
 def period_text(starts_at: datetime | None, ends_at: datetime | None, *, now: datetime) -> str:
@@ -182,19 +193,31 @@ def effects(seen: Preview, amount: Amount | None) -> list[str]:
         return ["Nothing is limited right now. Cars that plug in while it runs will be."]
     held = [line for line in seen.lines if not line.cannot]
     cars = number_of(len(seen.lines), "car is", "cars are")
-    left_w = seen.metered_w - seen.expected_relief_w
-    relief = kilowatts_text(seen.expected_relief_w)
     return [
         f"{cars} charging in this scope, drawing {kilowatts_text(seen.metered_w)} together.",
         _held_text(len(held), amount),
         *_cap_texts(seen, amount),
         *_bent_texts(held, amount),
         *_paused_texts(seen),
-        f"Expected draw afterwards: {kilowatts_text(left_w)}, which is {relief} less.",
+        f"Expected draw afterwards: {_change_text(seen)}.",
         *(_cannot_text(reason, count) for reason, count in seen.cannot().items()),
         *_already_limited_texts(seen),
         *_unmetered_texts(seen),
     ]
+
+
+def _change_text(seen: Preview) -> str:
+    """15.2 kW, which is 6.8 kW less; where limits rise, at most so much more."""
+    change_w = seen.expected_w - seen.metered_w
+    change = f"{kilowatts_text(abs(change_w))} {'more' if change_w > 0 else 'less'}"
+    at_most = "at most " if seen.expected_rise_w else ""
+    return f"{at_most}{kilowatts_text(seen.expected_w)}, which is {change}"
+
+
+def relief_text(seen: Preview) -> tuple[str, str]:
+    """What it brings in sum: a relief or, where limits rise, a rise, and how much."""
+    change_w = seen.expected_w - seen.metered_w
+    return ("rise" if change_w > 0 else "relief", kilowatts_text(abs(change_w)))
 
 
 def _held_text(held: int, amount: Amount) -> str:
@@ -260,10 +283,9 @@ def _already_limited_texts(seen: Preview) -> list[str]:
 
 
 def _unmetered_texts(seen: Preview) -> list[str]:
-    unmetered = sum(line.facts.power_w is None for line in seen.lines)
-    if not unmetered:
+    if not seen.unmetered:
         return []
-    them = number_of(unmetered, "session is", "sessions are")
+    them = number_of(seen.unmetered, "session is", "sessions are")
     return [f"{them} not metered: what they draw is unknown and left out of these sums."]
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import time_machine
 from django.test import Client
 
-from chargers.models import AuditEntry
+from chargers.models import AuditEntry, Session
 from dr_events.models import Event
 from tests.admin.support import address, hidden_of, messages_of, rows, steps, text_of
 from tests.dr_events import story
@@ -88,6 +89,19 @@ def test_a_time_in_the_hour_that_comes_twice_is_not_guessed_at(
     page = amend(operator, event, ends_at="2026-10-25T02:45")
 
     assert "may be ambiguous" in str(page.context["form"].errors["ends_at"])
+
+
+def test_a_limit_that_rises_is_foreseen_as_a_rise(operator: Client, event: Event) -> None:
+    story.accept(1)
+    story.meter(Session.objects.get(), 4_200, 30)
+
+    with time_machine.travel(later(31)):
+        form = {**form_of(operator, event), "limit_value": "6000", "step": "preview"}
+        said = text_of(operator.post(address(Event, "amend", event.pk), form))
+
+    assert "expected rise 1.8 kW." in said
+    assert "Expected draw afterwards: at most 6.0 kW, which is 1.8 kW more." in said
+    assert "6,000 W (+1,800 W)" in said
 
 
 def test_an_active_event_gets_another_limit(operator: Client, event: Event) -> None:

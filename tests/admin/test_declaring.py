@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from typing import Any
 
 import pytest
 from django.test import Client
 
+from chargers import pace
+from chargers.edrv.errors import ProviderFailed
 from chargers.models import AuditEntry
 from dr_events.models import Event
 from tests.admin.support import (
@@ -92,6 +95,53 @@ def test_what_ac_cannot_signal_is_said_before(operator: Client) -> None:
 
     assert "less than 6 A, the least AC can be held to: their charging pauses." in pausing
     assert "they are held to 4,140 W." in floored
+
+
+@pytest.mark.parametrize(
+    ("watts", "said", "is_red"),
+    [("4200", "W each until", False), ("2000", "; 2 of them pause; expected", True),
+     ("4.2", "; all of them pause; expected", True)],
+)  # fmt: skip
+def test_the_headline_says_that_cars_pause_and_the_button_is_red(
+    operator: Client, watts: str, said: str, is_red: bool
+) -> None:
+    single = make_connector(make_station(), power_type="ac_1_phase")
+    for connector in (None, None, single):
+        make_session(connector)
+
+    page = preview(operator, limit_value=watts)
+    panel = operator.post(address(Event, "preview"), order(limit_value=watts))
+
+    [headline] = re.findall(r'id="headline">([^<]*)<', page_of(page))
+    assert said in headline
+    assert said in page_of(panel)
+    assert bool(re.search(r'value="confirm"[^>]*bg-red-600', page_of(page))) is is_red
+
+
+def test_all_that_is_still_to_be_filled_in_is_listed_and_marked(operator: Client) -> None:
+    bare = order(name="", limit_value="", **rows(("", "")))
+
+    def missing(**named: str) -> list[str]:
+        panel = page_of(operator.post(address(Event, "preview"), {**bare, **named}))
+        return re.findall("<li>([^<]*)", panel)
+
+    form = text_of(operator.get(ADD))
+
+    assert missing() == ["Name", "Limit", "Where"]
+    assert missing(name="T4") == ["Limit", "Where"]
+    assert "Name *" in form
+    assert "Limit *" in form
+
+
+def test_an_outage_of_edrv_is_said_on_both_pages(operator: Client, settings: Any) -> None:
+    settings.EDRV_API_KEY = "key"
+    make_session()
+    pace.note_trouble(ProviderFailed("no", 502), jitter=0, now=later(-60))
+
+    panel = text_of(preview(operator)), page_of(operator.post(address(Event, "preview"), order()))
+
+    for said in panel:
+        assert "eDRV does not do its work since 2026-07-01 17:59:00 UTC" in said
 
 
 def test_an_empty_scope_and_an_unknown_target_are_warned_of(operator: Client) -> None:

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from chargers.models import AuditEntry
+from chargers.models import AuditEntry, Session, Site
 from dr_events.models import Event, EventTarget, Participation
 from tests.admin.support import (
     address,
     make_event,
     make_participation,
+    order,
     page_of,
     text_of,
 )
@@ -66,6 +67,23 @@ def test_power_limit_scope_and_times_are_in_plain_words(root: Client) -> None:
     assert "drill" in said
 
 
+def test_an_old_reading_is_shown_as_a_gap_with_its_time(root: Client) -> None:
+    make_session(power_w=11_000)
+    silent = make_session(power_w=3_695, metered_at=later(-900))
+    event = story.declare()
+
+    page = text_of(root.get(address(Event, "change", event.pk)))
+    session = text_of(root.get(address(Session, "change", silent.pk)))
+    site = text_of(root.get(address(Site, "change", silent.chargestation.site_id)))
+    confirmed = text_of(root.post(address(Event, "add"), {**order(), "step": "preview"}))
+
+    assert "draw now 11.0 kW, 1 not metered" in page
+    assert "draws – (3,695 W at 17:45)" in session
+    assert "draw – not metered 1" in site
+    for told in (page, site, confirmed):
+        assert "– (3,695 W at 17:45)" in told
+
+
 def test_an_event_without_an_end_says_so(root: Client) -> None:
     event = make_event(limit_value=0)
 
@@ -73,6 +91,25 @@ def test_an_event_without_an_end_says_so(root: Client) -> None:
 
     assert "Charging pauses (limit 0)" in said
     assert "ends when somebody ends it" in said
+
+
+def test_an_event_that_ended_early_says_when_it_ended(root: Client) -> None:
+    ended: dict[str, Any] = {"ends_at": later(3600), "ended_at": later(-60)}
+    event = make_event(status="completed", ending_as="completed", **ended)
+    make_event(
+        name="Never ran", status="cancelled", activated_at=None, ended_at=later(-90), ending_as=""
+    )
+
+    page = text_of(root.get(address(Event, "change", event.pk)))
+    listed = text_of(root.get(address(Event, "changelist")))
+
+    assert "was to end 2026-07-01 19:00:00 UTC" in page
+    assert "ended 2026-07-01 17:59:00 UTC" in page
+    assert "ends 2026" not in page
+    assert "ended 2026-07-01 17:59:00 UTC" in listed
+    assert "ended 2026-07-01 17:58:30 UTC" in listed
+    assert "19:00:00" not in listed
+    assert root.get(address(Event, "changelist"), {"o": "6"}).status_code == 200
 
 
 @pytest.mark.parametrize(

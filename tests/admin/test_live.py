@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import time_machine
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -15,6 +16,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from chargers import load
+from chargers.models import Session
 from dr_events import curve
 from dr_events.models import Event, EventLoad, Participation
 from tests.admin.support import address, make_event, make_participation, page_of, text_of
@@ -191,6 +193,35 @@ def test_a_refusal_that_is_tried_again_says_when(operator: Client) -> None:
 
     assert "Its chargestation refuses the limit. Tried 2 times. Next try in 3," in said
     assert "Not tried again" not in said
+
+
+def test_a_car_that_accepted_and_draws_more_is_not_without_a_reading(operator: Client) -> None:
+    session = make_session(power_w=11_055)
+    event = story.declare(limit={"kind": "per_session", "unit": "power", "value": 0})
+    story.accept(2)
+
+    before = text_of(operator.get(address(Event, "change", event.pk)))
+    story.meter(session, 11_055, 65)
+    with time_machine.travel(later(66)):
+        after = text_of(operator.get(address(Event, "change", event.pk)))
+        own = text_of(operator.get(address(Session, "change", session.pk)))
+    with time_machine.travel(later(900)):
+        silent = text_of(operator.get(address(Event, "change", event.pk)))
+
+    assert "Accepted; no reading yet." in before
+    assert "Accepted; still draws 11,055 W." in after
+    assert "Accepted; still draws 11,055 W." in own
+    assert "Accepted; no reading any more." in silent
+
+
+def test_a_limit_in_watts_that_is_confirmed_in_amperes_is_not_open(operator: Client) -> None:
+    event = make_event()
+    confirmed = {"confirmed_unit": "current", "confirmed_value": 6}
+    make_participation(event, state="confirmed", accepted_at=NOW, complied_at=NOW, **confirmed)
+
+    said = text_of(operator.get(address(Event, "change", event.pk)))
+
+    assert "4,200 W wanted" not in said
 
 
 def test_the_table_is_narrowed_down_by_state_and_by_name(operator: Client) -> None:

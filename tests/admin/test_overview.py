@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -46,6 +47,36 @@ def test_events_that_run_stand_before_those_to_come(operator: Client) -> None:
     assert "Yesterday's" not in said
 
 
+def test_an_event_that_is_restoring_says_when_it_ended(operator: Client) -> None:
+    ended: dict[str, Any] = {"ends_at": later(3600), "ended_at": later(-60)}
+    make_event(status="restoring", ending_as="completed", **ended)
+
+    said = overview_of(operator)
+
+    assert "ended 2026-07-01 17:59:00 UTC" in said
+    assert "19:00:00" not in said
+
+
+@pytest.mark.parametrize(
+    ("targets", "said"),
+    [
+        (["f12"], "Aims at nobody: feeder f12 is not known in the fleet."),
+        (["f12", "f13"], "Aims at nobody: feeder f12, feeder f13 are not known in the fleet."),
+        (["F12", "f13"], "Feeder f13 is not known in the fleet."),
+        (["F12"], "Nobody takes part yet."),
+    ],
+)
+def test_an_event_that_holds_nobody_says_why(
+    operator: Client, targets: list[str], said: str
+) -> None:
+    make_site(feeder="F12")
+    event = make_event()
+    for feeder in targets:
+        event.targets.create(type="feeder", value=feeder)
+
+    assert said in overview_of(operator)
+
+
 def test_an_outage_of_edrv_is_one_trouble_and_not_one_a_session(operator: Client) -> None:
     event = make_event(name="Feeder F12 overload")
     for _ in range(3):
@@ -68,6 +99,15 @@ def test_the_fleet_is_summed_and_a_missing_reading_is_no_zero(operator: Client) 
 
     assert "cars charging 3 draw together 18.4 kW not metered 1 may be limited 1" in said
     assert "chargestations offline 1" in said
+
+
+def test_an_old_reading_is_no_draw_of_the_fleet(operator: Client) -> None:
+    make_session(power_w=11_000)
+    make_session(power_w=3_695, metered_at=later(-900))
+
+    said = overview_of(operator)
+
+    assert "cars charging 2 draw together 11.0 kW not metered 1" in said
 
 
 def test_a_gateway_that_cannot_do_its_work_says_so(operator: Client) -> None:

@@ -66,6 +66,30 @@ def test_nothing_is_cut_off_and_no_page_scrolls_sideways(
     context.close()
 
 
+# Of what has the focus, how many pixels the bar at the bottom covers.
+COVERED = """() => {
+    const bar = document.querySelector(".sticky.bottom-0"), held = document.activeElement;
+    if (bar.contains(held) || !held.closest("#order-form")) return 0;
+    return held.getBoundingClientRect().bottom - bar.getBoundingClientRect().top;
+}"""
+
+
+def test_the_bar_at_the_bottom_of_a_form_covers_nothing_that_has_the_focus(
+    browser: Browser, live_server: Any, evening: scene.Scene
+) -> None:
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    page = context.new_page()
+    log_in(page, live_server.url, "operator")
+    page.goto(live_server.url + PAGES["declare"](evening))
+    page.focus("[name=name]")
+
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        held = "document.activeElement.outerHTML.slice(0, 160)"
+        assert page.evaluate(COVERED) <= 0, page.evaluate(held)
+    context.close()
+
+
 @pytest.mark.parametrize(
     ("scheme", "size"), [("light", DESK), ("dark", DESK), ("light", PHONE)],
     ids=["light", "dark", "phone"],

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import uuid
+from datetime import timedelta
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -35,13 +36,38 @@ def test_an_event_is_declared_and_printed_as_json(capsys):
     said = declared(capsys, *GOOD, "--duration", "PT45M", "--reason", "T4", "--priority", "0")
 
     event = Event.objects.get()
-    assert said == {"id": str(event.id), "status": "active"}
+    assert said == {"id": str(event.id), "status": "active", "warnings": []}
     assert (event.name, event.reason, event.priority) == ("Feeder F12 overload", "T4", 0)
     assert (event.ends_at - event.starts_at).total_seconds() == 45 * 60
     assert event.declared_by.startswith("shell:")
     entry = AuditEntry.objects.get(action="event.declared")
     assert entry.actor == event.declared_by
     assert entry.origin
+
+
+def test_what_may_not_be_meant_is_printed_with_the_event(capsys):
+    make_session()
+
+    misspelt = declared(capsys, "x", "--limit", "4200", "W", "--target", "feeder", "f12")
+    tiny = declared(capsys, "x", "--limit", "4.2", "W", "--target", "feeder", "F12")
+
+    assert codes_of(misspelt) == ["target_unknown", "scope_empty"]
+    assert codes_of(tiny) == ["below_minimum"]
+
+
+def codes_of(said):
+    return [warning["code"] for warning in said["warnings"]]
+
+
+def test_a_shell_can_order_what_rest_can(capsys):
+    declared(
+        capsys, *GOOD, "--below-minimum", "minimum", "--randomize-start=-PT5M",
+        "--restore-w-per-min", "20000", "--restore-random-share", "0.2",
+    )  # fmt: skip
+
+    event = Event.objects.get()
+    assert (event.below_minimum, event.randomize_start) == ("minimum", timedelta(minutes=-5))
+    assert (event.restore_w_per_min, event.restore_random_share) == (20_000, 0.2)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@ that."""
 
 import pytest
 
+from chargers import pace
+from chargers.edrv.errors import ProviderFailed
 from dr_events import capacity, intake, preview
 from dr_events.models import Event, Participation
 from tests.dr_events.story import (
@@ -219,6 +221,32 @@ def test_who_is_not_metered_is_counted_and_nothing_is_expected_of_it():
     assert (seen["sessions_unmetered"], seen["metered_w"]) == (1, 0)
 
 
+def test_an_old_reading_is_a_gap():
+    session = car(power_w=11_000.0, metered_at=later(-900))
+
+    seen = see(limit(4200))
+
+    line = line_of(seen, session)
+    assert (line["power_w"], line["expected_w"], line["expected_relief_w"]) == (None, None, 0)
+    assert line["wanted"] == FOUR_KW
+    assert (seen["sessions_unmetered"], seen["metered_w"], seen["expected_w"]) == (1, 0, 0)
+
+
+def test_an_outage_of_edrv_is_warned_of_before_and_after(settings):
+    settings.EDRV_API_KEY = "key"
+    car()
+    pace.note_trouble(ProviderFailed("no", 502), jitter=0, now=later(0))
+
+    stumbling, out = see(limit(4200), at=5), see(limit(4200), at=60)
+    event = declare(at=61)
+
+    assert "provider_unavailable" not in codes_of(stumbling)
+    assert codes_of(out)["provider_unavailable"].startswith(
+        "eDRV does not do its work since 2026-07-01 18:00:00 UTC (provider_failed: HTTP 502: no)"
+    )
+    assert preview.warnings_of(event, now=later(61)) == out["warnings"]
+
+
 def test_it_says_by_what_a_session_is_limited_already():
     session, other = car(), car()
     declare(name="Earlier", targets=[{"type": "session", "value": session.external_id}])
@@ -364,6 +392,41 @@ def test_a_scope_of_nothing_can_hold_any_cap():
 
     assert (seen["reachable"], seen["caps"], seen["metered_w"]) == (True, [], 0)
     assert set(codes_of(seen)) == {"target_unknown", "scope_empty"}
+
+
+@pytest.mark.parametrize(
+    ("raised", "expected_w", "rise_w"),
+    [(6000, 6_000, 1_800), (22_000, 11_000, 6_800), (4200, 4_200, 0), (1400, 0, 0)],
+)
+def test_where_a_limit_rises_the_draw_may_up_to_what_it_was_before(raised, expected_w, rise_w):
+    session = car(power_w=11_000.0)
+    event = declare()
+    accept(1)
+    meter(session, 4_200.0, 60)
+
+    targets = [("feeder", "F12")]
+    event.limit_value = raised
+    seen = preview.of_event(event, event.amount, targets, now=later(61)).as_json()
+
+    line = line_of(seen, session)
+    assert (line["power_w"], line["expected_w"]) == (4_200, expected_w)
+    assert line["expected_rise_w"] == seen["expected_rise_w"] == rise_w
+    assert seen["expected_w"] == expected_w
+
+
+def test_where_the_draw_before_is_unknown_it_may_rise_to_what_its_connector_gives():
+    site = make_site()
+    session = car(site)
+    data = {"power_w": 5_000, "valid_until": later(9000).isoformat()}
+    capacity.put(site, data, actor=OPERATOR, now=NOW)
+    steer(0)
+    accept(1)
+    meter(session, 5_000.0, 90)
+    capacity.put(site, data | {"power_w": 30_000}, actor=OPERATOR, now=later(99))
+
+    seen = see(limit(15_000), at=100)
+
+    assert line_of(seen, session)["expected_w"] == 15_000
 
 
 # --- preview and reality -------------------------------------------------------------------

@@ -149,7 +149,7 @@ def test_who_failed_for_good_or_does_not_respond_is_named() -> None:
     found = of_events()
 
     assert {one.subject: one.figure for one in found.values()} == {
-        "[drill] 1 session of Feeder F12 overload refused its limit for good": 1,
+        "[drill] 1 session of Feeder F12 overload refused its limit": 1,
         "[drill] 2 sessions of Feeder F12 overload accepted the limit and draw more": 2,
     }
     of_failed = found[f"event:{event.pk}:failed"]

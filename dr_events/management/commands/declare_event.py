@@ -11,7 +11,7 @@ from django.utils import timezone
 from rest_framework.serializers import ValidationError
 
 from chargers import audit
-from chargers.electricity import Unit
+from chargers.electricity import BelowMinimum, Unit
 from chargers.problems import Problem
 from dr_events import intake, preview
 from dr_events.amounts import Kind
@@ -19,11 +19,23 @@ from dr_events.models import EventTarget
 
 # Percentages become limits in watts.
 UNITS = {"W": Unit.POWER, "A": Unit.CURRENT, "%": Unit.POWER}
+OPTIONAL = (
+    "starts_at",
+    "ends_at",
+    "duration",
+    "priority",
+    "below_minimum",
+    "randomize_start",
+    "external_id",
+    "reason",
+)
+RESTORE = {"rate_w_per_min": "restore_w_per_min", "random_share": "restore_random_share"}
 
 
 class Command(BaseCommand):
     help = (
-        "Declare a demand-response event, as POST /api/v1/events/ does. Prints it as JSON.\n"
+        "Declare a demand-response event, as POST /api/v1/events/ does. Prints it as JSON, with "
+        "what may not be meant.\n"
         "  declare_event 'Feeder F12 overload' --limit 4200 W --target feeder F12 "
         "--duration PT45M\n"
         "  declare_event 'Substation T4' --kind per_event --step PT15M 300000 W "
@@ -72,6 +84,24 @@ class Command(BaseCommand):
             metavar="W",
             help="give power back by so much a minute; default all at once",
         )
+        parser.add_argument(
+            "--restore-random-share",
+            type=float,
+            metavar="SHARE",
+            help="by chance up to so much slower, 0 to 1; with --restore-w-per-min",
+        )
+        parser.add_argument(
+            "--below-minimum",
+            choices=BelowMinimum,
+            type=BelowMinimum,
+            help="what becomes of an AC limit below 6 A: a pause (the default) or 6 A (minimum)",
+        )
+        parser.add_argument(
+            "--randomize-start",
+            metavar="DURATION",
+            help="each session starts by chance within so long after the start, such as PT5M, or "
+            "before it: --randomize-start=-PT5M",
+        )
         parser.add_argument("--external-id")
         parser.add_argument("--reason")
         parser.add_argument("--test", action="store_true", help="a drill")
@@ -80,13 +110,14 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        data = self._declaration(options)
+        data, now = self._declaration(options), timezone.now()
         try:
             if options["dry_run"]:
-                answer = preview.preview(data, now=timezone.now()).as_json()
+                answer = preview.preview(data, now=now).as_json()
             else:
-                declared = intake.declare(data, actor=audit.shell_actor(), now=timezone.now())
-                answer = {"id": str(declared.event.id), "status": declared.event.status}
+                event = intake.declare(data, actor=audit.shell_actor(), now=now).event
+                warnings = preview.warnings_of(event, now=now)
+                answer = {"id": str(event.id), "status": event.status, "warnings": warnings}
         except ValidationError as error:
             raise CommandError(json.dumps(error.detail, indent=2)) from error
         except Problem as error:
@@ -94,13 +125,12 @@ class Command(BaseCommand):
         self.stdout.write(json.dumps(answer, indent=2))
 
     def _declaration(self, options: dict[str, Any]) -> dict[str, Any]:
-        optional = {
-            name: options[name]
-            for name in ("starts_at", "ends_at", "duration", "priority", "external_id", "reason")
-            if options[name] is not None
+        optional = {name: options[name] for name in OPTIONAL if options[name] is not None}
+        restore = {
+            name: options[option] for name, option in RESTORE.items() if options[option] is not None
         }
-        if options["restore_w_per_min"] is not None:
-            optional["restore"] = {"rate_w_per_min": options["restore_w_per_min"]}
+        if restore:
+            optional["restore"] = restore
         return {
             "name": options["name"],
             **_amounts(options),
