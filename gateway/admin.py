@@ -37,6 +37,7 @@ from chargers.admin.parts import (
 )
 from chargers.wording import GAP
 from gateway import overview, roles
+from gateway.clients import ClientName
 from gateway.login import second_factor
 from gateway.login.views import LogInForm
 from gateway.models import ApiClient
@@ -207,9 +208,7 @@ class GroupAdmin(Audited, DjangoGroupAdmin, ModelAdmin):
 
 
 class ApiClientForm(forms.ModelForm):  # type: ignore[type-arg]
-    name = forms.CharField(
-        max_length=255, widget=UnfoldAdminTextInputWidget, help_text="Who it is, such as scada."
-    )
+    name = ClientName(widget=UnfoldAdminTextInputWidget, help_text="Who it is, such as scada.")
     scopes = forms.MultipleChoiceField(
         choices=[(name, f"{name}: {meaning}") for name, meaning in oauth2_settings.SCOPES.items()],
         widget=UnfoldAdminCheckboxSelectMultipleWidget,

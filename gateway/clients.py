@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import structlog
+from django import forms
+from django.core.exceptions import ValidationError
 from django.db import DataError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils.decorators import method_decorator
@@ -24,9 +27,45 @@ from rest_framework.exceptions import (
 from rest_framework.request import Request
 
 from chargers.problems import Problem
+from gateway.models import ApiClient
 from gateway.throttling import seconds_to_wait
 
 log = structlog.get_logger(__name__)
+
+
+# The record keeps 150 characters of an actor, `client:` among them.
+LONGEST_NAME = 143
+# What Unicode counts as printable and nobody sees: fillers, selectors of variants, Braille's blank.
+_UNSEEN = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+
+
+class ClientName(forms.CharField):
+    """The name of a new client, such as nobody takes for another's: who did what is on record under
+    it, and events are their declarer's by it."""
+
+    default_error_messages = {
+        "unseen": "must have no characters that cannot be seen",
+        "colon": "must have no colon: on record it stands between what somebody is and the name",
+        "taken": "There is a client named %(name)r already.",
+    }
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(max_length=LONGEST_NAME, **settings)
+
+    def clean(self, value: Any) -> str:
+        name = str(super().clean(value))
+        if not name.isprintable() or _UNSEEN.search(name):
+            raise self._refusal("unseen")
+        if ":" in name:
+            raise self._refusal("colon")
+        if other := ApiClient.objects.filter(name__iexact=name).first():
+            raise self._refusal("taken", name=other.name)
+        return name
+
+    def _refusal(self, code: str, **said: str) -> ValidationError:
+        return ValidationError(self.error_messages[code], code=code, params=said)
 
 
 class BearerToken(OAuth2Authentication):

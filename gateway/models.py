@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from django.db import models
+from django.db.models.functions import Lower
 from oauth2_provider.models import AbstractApplication
 
 
@@ -16,7 +17,7 @@ class ApiClient(AbstractApplication):
     class Meta(AbstractApplication.Meta):
         verbose_name = "API client"
         constraints: ClassVar = [
-            models.UniqueConstraint("name", name="api_client_name_once"),
+            models.UniqueConstraint(Lower("name"), name="api_client_name_once_in_any_case"),
         ]
 
     @property

@@ -61,6 +61,8 @@ def test_the_secret_is_shown_once_and_stored_as_a_hash(administrator: Client) ->
     ("fields", "field"),
     [
         ({"name": "", "scopes": ["events:read"]}, "name"),
+        ({"name": "scada\u200b", "scopes": ["events:read"]}, "name"),
+        ({"name": "user:root1", "scopes": ["events:read"]}, "name"),
         ({"name": "scada", "scopes": []}, "scopes"),
         ({"name": "scada", "scopes": ["everything"]}, "scopes"),
     ],
@@ -77,10 +79,10 @@ def test_a_client_needs_a_name_and_known_scopes(
 def test_a_name_stands_for_one_client(administrator: Client) -> None:
     create(administrator)
 
-    page = create(administrator)
+    page = create(administrator, "SCADA")
 
     assert page.status_code == 200
-    assert page.context["adminform"].form.errors
+    assert set(page.context["adminform"].form.errors) == {"name"}
     assert ApiClient.objects.count() == 1
 
 

@@ -4,10 +4,12 @@ import json
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import IntegrityError, transaction
 
 from chargers.models import AuditEntry
 from gateway.models import ApiClient
 from tests.clients import Api
+from tests.dr_events.story import declaration
 
 pytestmark = pytest.mark.django_db
 
@@ -59,7 +61,12 @@ def test_scopes_are_taken_however_they_are_listed(capsys, words):
         (("scada", "--scope"), "--scope"),
         (("", "--scope", "events:read"), "name: This field is required"),
         (("  ", "--scope", "events:read"), "name: This field is required"),
-        (("x" * 256, "--scope", "events:read"), "name: Ensure this value has at most 255"),
+        (("x" * 144, "--scope", "events:read"), "name: Ensure this value has at most 143"),
+        (("alpha\u200b", "--scope", "events:read"), "name: must have no characters that cannot"),
+        (("a\nb", "--scope", "events:read"), "name: must have no characters that cannot"),
+        (("a\xadb", "--scope", "events:read"), "name: must have no characters that cannot"),
+        (("alpha\u3164", "--scope", "events:read"), "name: must have no characters that cannot"),
+        (("user:root1", "--scope", "events:read"), "name: must have no colon"),
         (("a\x00b", "--scope", "events:read"), "name: Null characters are not allowed"),
         (("--scope", "events:read"), "name"),
     ],
@@ -79,3 +86,21 @@ def test_a_name_stands_for_one_client(capsys):
         call_command("create_api_client", "scada", "--scope", "fleet:read")
 
     assert ApiClient.objects.get().scope_list == ["events:read"]
+
+
+def test_capitals_make_no_other_name(capsys):
+    create(capsys, "scada", "--scope", "events:read")
+
+    with pytest.raises(CommandError, match="name: There is a client named 'scada' already"):
+        call_command("create_api_client", "SCADA", "--scope", "fleet:read")
+    with pytest.raises(IntegrityError), transaction.atomic():
+        ApiClient.objects.create(name="Scada")
+
+
+@pytest.mark.parametrize("name", ["Stadtwerke Köln (SCADA) #2", "東京電力", "x" * 143])
+def test_a_name_may_be_anybody_s(client, capsys, name):
+    """The longest is still on record as a whole."""
+    api = Api(client, create(capsys, name, "--scope", "events:read", "events:write"))
+
+    assert api.post("events/", declaration()).json()["declared_by"] == f"client:{name}"
+    assert AuditEntry.objects.filter(actor=f"client:{name}").exists()

@@ -90,7 +90,10 @@ def _plain(path):
 @pytest.fixture
 def apis(client, capsys):
     """A client for each scope, each with that scope alone."""
-    return {scope: Api(client, create_client(capsys, scope, scope)) for scope in ALL_SCOPES}
+    return {
+        scope: Api(client, create_client(capsys, f"may {scope.replace(':', ' ')}", scope))
+        for scope in ALL_SCOPES
+    }
 
 
 def address_of(route):

@@ -6,7 +6,6 @@ import json
 from argparse import ArgumentParser
 from typing import Any
 
-from django import forms
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
@@ -15,6 +14,7 @@ from oauth2_provider.generators import generate_client_secret
 from oauth2_provider.settings import oauth2_settings
 
 from chargers import audit
+from gateway.clients import ClientName
 from gateway.models import ApiClient
 
 SCOPES: dict[str, str] = oauth2_settings.SCOPES
@@ -41,8 +41,6 @@ class Command(BaseCommand):
     def handle(self, *args: Any, name: str, scopes: list[str], **options: Any) -> None:
         name = _read_name(name)
         wanted = _read_scopes(scopes)
-        if ApiClient.objects.filter(name=name).exists():
-            raise CommandError(f"There is a client named {name!r} already.")
         secret = generate_client_secret()
         client = _create(name, " ".join(dict.fromkeys(wanted)), secret)
         self.stdout.write(
@@ -79,7 +77,7 @@ def _create(name: str, scopes: str, secret: str) -> ApiClient:
 
 def _read_name(said: str) -> str:
     try:
-        return str(forms.CharField(max_length=255).clean(said))
+        return ClientName().clean(said)
     except ValidationError as error:
         raise CommandError(f"name: {' '.join(error.messages)}") from error
 
