@@ -339,12 +339,12 @@ def test_an_unknown_event_is_not_found(api, path):
 
 
 def test_a_preview_says_what_would_happen_and_changes_nothing(api):
-    site = make_site(feeder="F12")
-    make_session(make_connector(make_station(site)), power_w=11_000.0)
-    make_session(make_connector(make_station(site)), power_w=3_000.0)
-    make_session(make_connector(make_station(site, online=False)), power_w=7_000.0)
+    site, now = make_site(feeder="F12"), {"metered_at": timezone.now()}
+    make_session(make_connector(make_station(site)), power_w=11_000.0, **now)
+    make_session(make_connector(make_station(site)), power_w=3_000.0, **now)
+    make_session(make_connector(make_station(site, online=False)), power_w=7_000.0, **now)
     make_session(make_connector(make_station(site)), power_w=None, metered_at=None)
-    make_session(make_connector(make_station(site, exempt=True)), power_w=5_000.0)
+    make_session(make_connector(make_station(site, exempt=True)), power_w=5_000.0, **now)
 
     previewed = api.post("events/preview/", declaration()).json()
 
