@@ -507,7 +507,7 @@ def test_a_target_that_is_back_is_measured_from_then():
 
 def test_a_car_that_drew_too_much_before_it_was_left_alone_has_its_patience_anew():
     session = make_session()
-    event, _other = declare(), declare()
+    event, _other = declare(), declare(at=0.5)
     accept(1)
     meter(session, 11_000.0, 30)
     aim_at(event, "F99", 60)
