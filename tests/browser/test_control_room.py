@@ -80,7 +80,7 @@ def test_an_operator_takes_an_event_from_the_tree_to_restored(
     row = page.locator("#sessions tr", has_text=refusing)
     expect(page.locator("#count-confirmed")).to_have_text(str(len(on_feeder) - 1), timeout=SOON)
     expect(row).to_contain_text("Its chargestation refuses the limit.", timeout=SOON)
-    expect(row).to_contain_text("Not tried again by itself.", timeout=SOON)
+    expect(row).to_contain_text("Next try", timeout=SOON)
 
     edrv.clear_faults()
     row.get_by_role("link", name="Retry").click()
