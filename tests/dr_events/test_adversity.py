@@ -316,14 +316,14 @@ def test_an_older_command_that_reached_the_station_last_is_overruled_whatever_co
 
 def test_after_an_outage_the_fleet_is_read_anew_and_webhooks_get_their_time():
     make_session(started_at=later(-3600))
-    sweep(now=later(0))
+    sweep(clock=lambda: later(0))
     Heartbeat.note(inventory.SYNCED, at=later(1))
-    sweep(now=later(2))
+    sweep(clock=lambda: later(2))
     assert not inventory.is_sync_due(now=later(2))
     assert inbox.is_silent(now=later(300))
 
     Heartbeat.note(SWEPT, at=later(2))
-    sweep(now=later(300))
+    sweep(clock=lambda: later(300))
 
     assert inventory.is_sync_due(now=later(300))
     assert not inbox.is_silent(now=later(479))
@@ -334,7 +334,7 @@ def test_a_new_gateway_does_not_miss_webhooks_that_had_no_time_to_come():
     make_session(started_at=later(-3600))
     assert inbox.is_silent(now=later(0))
 
-    sweep(now=later(0))
+    sweep(clock=lambda: later(0))
 
     assert not inbox.is_silent(now=later(1))
 
