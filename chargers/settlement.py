@@ -375,7 +375,8 @@ _OVERTAKEN = """
         ON newest.session_id = session.id AND newest.generation = session.generation
      WHERE session.id = ANY(%(sessions)s)
        AND session.ended_at IS NULL AND session.generation = session.confirmed_generation
-       AND CASE WHEN newest.id IS NULL THEN session.may_be_limited ELSE EXISTS (
+       AND CASE WHEN newest.id IS NULL OR newest.state = 'moot' THEN session.may_be_limited
+                ELSE EXISTS (
            SELECT FROM chargers_attempt AS late
              JOIN chargers_command AS old ON old.id = late.command_id
             WHERE old.session_id = session.id AND old.generation < newest.generation

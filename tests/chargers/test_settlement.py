@@ -220,6 +220,25 @@ def test_a_limit_that_was_taken_after_all_is_cleared_where_nothing_is_wanted_any
     assert confirmed(session)[2] is True
 
 
+def test_a_limit_that_was_taken_after_it_was_given_up_is_cleared():
+    """That it is not wanted any more is on record as a clear that was never sent."""
+    session = make_session()
+    attempt = send(session, FOUR_KW)
+    for at in (1, 60, 120, 180):
+        settle(attempt, "failed", at=later(at), response_data={"status": "Rejected"})
+        command = session.commands.get()
+        if command.state != "rejected":
+            attempt = send_again(command, at=later(at + 1))
+    assert command.state == "rejected"
+    limits.want([wanting(session, None)], now=later(300))
+    assert session.commands.get(generation=2).state == "moot"
+
+    settle(attempt, "completed", at=later(330))
+
+    assert session.commands.get(generation=3).kind == "clear"
+    assert confirmed(session)[2] is True
+
+
 def test_a_limit_that_was_taken_after_all_is_cleared_though_another_one_was_never_sent():
     session = make_session()
     attempt = send(session, FOUR_KW)
