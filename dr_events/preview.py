@@ -343,8 +343,11 @@ def _may_rise_w(found: Facts, plan: Plan, parts: Sequence[Part], drawn_w: float)
 
 def _is_bent(plan: Plan, order: Order) -> bool:
     """Whether a limit of its own that is none of 0 became one."""
-    if plan.limit is None or not plan.limit.is_pause:
-        return False
+    return plan.limit is not None and plan.limit.is_pause and _lets_each_charge(order)
+
+
+def _lets_each_charge(order: Order) -> bool:
+    """Whether it asks for something of each session, and for more than 0."""
     match order.ask:
         case Each(limit):
             return not limit.is_pause
@@ -429,11 +432,15 @@ def warnings_of(event: Event, *, now: datetime) -> list[dict[str, str]]:
 
 
 def _bent_by(event: Event, targets: Sequence[tuple[str, str]], now: datetime) -> int:
-    """How many sessions it pauses, or would, though it asks for more than 0 of each. Who has to
-    wait for a turn under a cap is known by planning only."""
+    """How many sessions it pauses though it asks for more than 0 of each: as they were planned or,
+    where its terms are still to be planned, as they will be. Who has to wait for a turn under a
+    cap is known by planning only."""
     order = facts.order_of(event, now=max(now, event.starts_at))
-    if not isinstance(order.ask, (Each, Percent)) or order.below_minimum is BelowMinimum.MINIMUM:
+    if not _lets_each_charge(order) or order.below_minimum is BelowMinimum.MINIMUM:
         return 0
+    if event.status == Event.Status.ACTIVE and event.planned_revision == event.revision:
+        running = event.participations.filter(released_at=None, binding=True, wanted_value=0)
+        return running.exclude(state="exempt").count()
     parameters = {"event": event.id, "sessions": scope.sessions_of(targets)}
     return sum(
         rulings.is_bent(order, Part(event.id, before_w), circuit)
