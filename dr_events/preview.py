@@ -441,12 +441,22 @@ def _bent_by(event: Event, targets: Sequence[tuple[str, str]], now: datetime) ->
     if event.status == Event.Status.ACTIVE and event.planned_revision == event.revision:
         running = event.participations.filter(released_at=None, binding=True, wanted_value=0)
         return running.exclude(state="exempt").count()
+    if isinstance(order.ask, Each) and not _bends_any_circuit(order):
+        return 0
     parameters = {"event": event.id, "sessions": scope.sessions_of(targets)}
     return sum(
         rulings.is_bent(order, Part(event.id, before_w), circuit)
         for row in sql.rows(_CIRCUITS, parameters)
         for circuit in [circuits.of_row(row)]
         for before_w in row["before_w"]
+    )
+
+
+def _bends_any_circuit(order: Order) -> bool:
+    """Of the few kinds there are, wherever they are: mostly none, and no session need be read."""
+    part = Part(order.event_id)
+    return any(
+        rulings.is_bent(order, part, circuits.of_row(row)) for row in sql.rows(_ALL_CIRCUITS)
     )
 
 
@@ -466,6 +476,15 @@ def warnings_for(targets: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
         )
     return warnings
 
+
+_ALL_CIRCUITS = f"""
+    SELECT DISTINCT {circuits.COLUMNS}
+      FROM (SELECT DISTINCT voltage_v FROM chargers_site) AS site
+     CROSS JOIN (
+           SELECT DISTINCT power_type, phases, max_current_a, max_power_w, voltage_v
+             FROM chargers_connector
+            UNION SELECT NULL, NULL, NULL, NULL, NULL) AS connector
+"""
 
 # Who takes its limit from the event, or will: by the few kinds of circuits there are.
 _CIRCUITS = f"""
