@@ -13,9 +13,11 @@ from typing import Any
 import orjson
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models import QuerySet
 
 from chargers import chain, circuits, sql
 from chargers.canonical import digest_of
+from chargers.models import AuditEntry
 from dr_events import intake
 from dr_events.evidence.computation import Terms
 from dr_events.evidence.instants import seconds_of, time_of
@@ -97,7 +99,21 @@ def event_json(event: Event) -> dict[str, Any]:
         ],
         "declared_by": event.declared_by,
         **{name: milliseconds(at) if (at := getattr(event, name)) else None for name in TIMES},
+        "amendments": [
+            {"at": milliseconds(one.at), "by": one.actor, "before": one.before, "after": one.after}
+            for one in _amendments(event)
+        ],
     }
+
+
+def _amendments(event: Event) -> QuerySet[AuditEntry]:
+    """What stands above is what was ordered last; before each of these it was something else."""
+    return AuditEntry.objects.filter(
+        at__gte=event.declared_at,
+        subject="event",
+        subject_ids__contains=[str(event.pk)],
+        action="event.amended",
+    ).order_by("id")
 
 
 def milliseconds(at: datetime) -> str:

@@ -36,7 +36,7 @@ from dr_events.evidence.outcomes import EXCEPTIONS, Outcome
 from dr_events.evidence.pdf_chart import load_chart
 from dr_events.evidence.tables import BASELINES, LOAD, PERFORMANCE, SITES, SUMMARY, Stream
 
-MOST_SITES, MOST_EXCEPTIONS = 14, 14
+MOST_SITES, MOST_EXCEPTIONS, MOST_AMENDMENTS = 14, 14, 3
 TO_VERIFY = (
     "These pages are for reading. The package of the same event holds every raw row, is signed, "
     "and is verified by python -m dr_events.verify."
@@ -163,17 +163,51 @@ def _second_page(told: _Told, terms: Terms, by: str) -> Iterable[Flowable]:
 
 def _orders(event: dict[str, Any]) -> list[tuple[str, str]]:
     scope = ", ".join(f"{one['type']} {one['value'] or ''}".strip() for one in event["targets"])
-    limit, steps = event["limit"], len(event["intervals"])
-    unit = "A per phase" if limit["unit"] == "current" else "W"
-    unit = "%" if limit["kind"] == "percent" else unit
-    said = f"{limit['value']:,} {unit} ({limit['kind'].replace('_', ' ')})"
+    said, steps = _limit(event["limit"]), len(event["intervals"])
     return [
         ("Scope", scope),
         ("Limit", f"{said}, first of {steps} steps" if steps else said),
         ("Period", f"{_time(event['starts_at'])} to {_time(event['ends_at']) or 'until ended'}"),
         ("Reason", event["reason"] or GAP),
         ("Declared", f"{_time(event['declared_at'])} by {event['declared_by']}"),
+        *_amended(event["amendments"]),
     ]
+
+
+def _limit(limit: dict[str, Any]) -> str:
+    unit = "A per phase" if limit["unit"] == "current" else "W"
+    unit = "%" if limit["kind"] == "percent" else unit
+    return f"{limit['value']:,} {unit} ({limit['kind'].replace('_', ' ')})"
+
+
+def _amended(amendments: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
+    """The latest; above stands what was ordered in the end."""
+    rows = [
+        ("Amended", f"{_time(one['at'])} by {one['by']}: {_changes(one['before'], one['after'])}")
+        for one in amendments[-MOST_AMENDMENTS:]
+    ]
+    if more := len(amendments) - len(rows):
+        rows.insert(0, ("Amended", f"{more:,} times before these, as the other formats say"))
+    return rows
+
+
+def _changes(before: dict[str, Any], after: dict[str, Any]) -> str:
+    return "; ".join(_change(name, before[name], value) for name, value in after.items())
+
+
+def _change(name: str, before: Any, after: Any) -> str:
+    what = name.replace("_", " ")
+    if name == "limit":
+        return f"{what} {_limit(before)} to {_limit(after)}"
+    if name in ("starts_at", "ends_at"):
+        return f"{what} {_time(before) or 'open'} to {_time(after) or 'open'}"
+    if isinstance(before or after, list | dict):
+        return f"{what} changed"
+    return f"{what} {_plain_text(before)} to {_plain_text(after)}"
+
+
+def _plain_text(value: Any) -> str:
+    return GAP if value in (None, "") else _cut(str(value))
 
 
 def _happenings(told: _Told, event: dict[str, Any]) -> list[tuple[str, str]]:

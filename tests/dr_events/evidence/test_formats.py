@@ -11,11 +11,11 @@ import pypdf
 import pytest
 from reportlab.graphics.shapes import PolyLine
 
-from dr_events import exports, reports
+from dr_events import exports, intake, reports
 from dr_events.evidence import sheets
 from dr_events.evidence.pdf_chart import load_chart
 from tests.dr_events.evidence.told import AUDITOR, told_event
-from tests.dr_events.story import declare
+from tests.dr_events.story import OPERATOR, declare
 from tests.fleet import later, make_session
 
 pytestmark = pytest.mark.django_db
@@ -146,6 +146,23 @@ def test_pdf_tells_the_order_the_outcome_the_method_and_the_seal_on_two_pages(ev
     assert "Meter before / meter after" in second
     assert "not settlement grade" in second
     assert "public key" in second
+
+
+def test_what_was_ordered_before_it_was_amended_is_told(event):
+    event = declare(duration="PT45M", name="Feeder F12, again")
+    change = {"limit": {"kind": "per_session", "unit": "power", "value": 1400}}
+    intake.amend(event.pk, {**change, "duration": "PT1H"}, actor=OPERATOR, now=later(60))
+    event.refresh_from_db()
+
+    [amended] = json.loads(exported(event, "json"))["event"]["amendments"]
+    first = text_of(event)[0]
+
+    assert (amended["at"], amended["by"]) == ("2026-07-01T18:01:00.000Z", "user:operator")
+    assert amended["before"]["limit"]["value"] == 4200
+    assert amended["after"]["limit"]["value"] == 1400
+    assert "2026-07-01 18:01:00 UTC by user:operator: " in first
+    assert "limit 4,200 W (per session) to 1,400 W (per session)" in first
+    assert "ends at 2026-07-01 18:45:00 UTC to 2026-07-01 19:00:00 UTC" in first
 
 
 def test_the_baseline_is_drawn_at_its_power_where_the_event_has_part_of_an_interval():
