@@ -21,7 +21,7 @@ from rest_framework.response import Response
 
 from chargers.audit import Actor
 from chargers.models import ChargeStation, Session, Site
-from chargers.problems import Problem
+from chargers.problems import FieldError, Problem
 from dr_events import (
     capacity,
     downloads,
@@ -80,6 +80,19 @@ class Pages(CursorPagination):
     max_page_size = 1000
     page_size_query_param = "page_size"
     ordering: Any = "id"
+
+    def paginate_queryset(
+        self, queryset: Any, request: Request, view: Any = None
+    ) -> list[Any] | None:
+        """Refuses a parameter that is not known: it would be taken for no filter at all."""
+        filters = getattr(view, "filterset_class", None)
+        known = {self.cursor_query_param, self.page_size_query_param}
+        known.update(filters.base_filters if filters else ())
+        if unknown := sorted(set(request.query_params) - known):
+            raise Problem.invalid(
+                [FieldError(name, "unknown_field", "is not known here") for name in unknown]
+            )
+        return super().paginate_queryset(queryset, request, view)
 
     def get_page_size(self, request: Request) -> int:
         asked = request.query_params.get("page_size")

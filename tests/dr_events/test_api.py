@@ -226,6 +226,11 @@ def test_participations_are_narrowed_down_and_paged(api):
         ("events/", "target_type", ""),
         ("sites/", "feeder", ""),
         ("sessions/", "limited", "1"),
+        # Taken for no filter at all, each would be answered with everything.
+        ("events/", "state", "active"),
+        ("sites/", "feader", "F12"),
+        ("chargestations/", "is_online", "true"),
+        ("sessions/", "page", "2"),
     ],
 )
 def test_a_filter_that_makes_no_sense_is_refused_by_name(api, path, field, value):
