@@ -30,6 +30,7 @@ from dr_events import (
     figures,
     intake,
     opt_outs,
+    order_warnings,
     preview,
     reports,
 )
@@ -284,7 +285,7 @@ class EventViewSet(
 def detail(event: Event) -> dict[str, Any]:
     """One event as REST shows it, counts and warnings included."""
     counts = figures.counts_of([event.id])
-    warnings = preview.warnings_of(event, now=timezone.now())
+    warnings = order_warnings.of_event(event, now=timezone.now())
     return EventDetail(event, context={"counts": counts, "warnings": warnings}).data
 
 

@@ -8,15 +8,15 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from chargers import circuits, load, sql
-from chargers.electricity import BelowMinimum, Unit, plain_number
-from chargers.wording import number_of, time_text, watts_text
-from dr_events import declarations, facts, opt_outs, planner, pools, rulings, scope, troubles
-from dr_events.amounts import Amount, Kind
+from chargers import load
+from chargers.electricity import Unit, plain_number
+from chargers.wording import watts_text
+from dr_events import declarations, facts, opt_outs, order_warnings, planner, pools, rulings, scope
+from dr_events.amounts import Amount
 from dr_events.declarations import Declaration
 from dr_events.facts import Facts
 from dr_events.models import Event
-from dr_events.orders import Each, Order, Part, Percent
+from dr_events.orders import Order, Part
 from dr_events.planner import Plan
 
 MOST_SESSIONS_SHOWN = 1000
@@ -252,9 +252,9 @@ def of_event(
         if id_ in known
     ]
     caps = _caps(planned, lines, order)
-    warnings = [*warnings_for(targets), *_unreachable(caps, amount, reference_w)]
+    warnings = [*order_warnings.of_scope(targets), *_unreachable(caps, amount, reference_w)]
     bent = sum(line.is_bent for line in lines)
-    warnings += [*_floor_warnings(bent), *_outage_warnings(now)]
+    warnings += [*order_warnings.of_floor(bent), *order_warnings.of_outage(now)]
     return Preview(lines, warnings, caps)
 
 
@@ -343,18 +343,7 @@ def _may_rise_w(found: Facts, plan: Plan, parts: Sequence[Part], drawn_w: float)
 
 def _is_bent(plan: Plan, order: Order) -> bool:
     """Whether a limit of its own that is none of 0 became one."""
-    return plan.limit is not None and plan.limit.is_pause and _lets_each_charge(order)
-
-
-def _lets_each_charge(order: Order) -> bool:
-    """Whether it asks for something of each session, and for more than 0."""
-    match order.ask:
-        case Each(limit):
-            return not limit.is_pause
-        case Percent(percent):
-            return percent > 0
-        case _:
-            return False
+    return plan.limit is not None and plan.limit.is_pause and rulings.lets_each_charge(order)
 
 
 def _unable(found: Facts) -> tuple[str, ...]:
@@ -370,7 +359,7 @@ def _unable(found: Facts) -> tuple[str, ...]:
 def _unreachable(
     caps: Iterable[CapLine], amount: Amount | None, reference_w: float
 ) -> list[dict[str, str]]:
-    warnings = relief_warnings(amount, reference_w)
+    warnings = order_warnings.of_relief(amount, reference_w)
     for cap in caps:
         if cap.over_w > 0:
             where = f"At site {cap.site}" if cap.site else "In this scope"
@@ -380,124 +369,3 @@ def _unreachable(
             )
             warnings.append({"code": "cap_unreachable", "detail": detail})
     return warnings
-
-
-def relief_warnings(amount: Amount | None, reference_w: float | None) -> list[dict[str, str]]:
-    """A relief of more than is drawn is accepted, and said to be out of reach."""
-    if amount is None or amount.kind is not Kind.RELIEF or reference_w is None:
-        return []
-    if amount.value <= reference_w:
-        return []
-    detail = (
-        f"A relief of {watts_text(amount.value)} is asked for; the scope draws "
-        f"{watts_text(reference_w)}, {watts_text(amount.value - reference_w)} less."
-    )
-    return [{"code": "relief_unreachable", "detail": detail}]
-
-
-def _floor_warnings(paused: int) -> list[dict[str, str]]:
-    """A limit that AC cannot be held to stops the car: said, since it is not what was ordered."""
-    if not paused:
-        return []
-    whom = number_of(paused, "session pauses", "sessions pause")
-    detail = f"{whom}: less is left than the 6 A that AC charging needs."
-    return [{"code": "below_minimum", "detail": detail}]
-
-
-def _outage_warnings(now: datetime) -> list[dict[str, str]]:
-    """What is foreseen comes later, or not, while eDRV is away."""
-    trouble = troubles.edrv_trouble(now=now)
-    if trouble is None:
-        return []
-    since = f"{troubles.EDRV_SUBJECT} since {time_text(trouble.at)} ({trouble.detail})"
-    detail = f"{since}: what is ordered may not reach the chargers before it does."
-    return [{"code": "provider_unavailable", "detail": detail}]
-
-
-def warnings_of(event: Event, *, now: datetime) -> list[dict[str, str]]:
-    """What about an event may not be as it was meant; nothing more once it is over."""
-    if event.is_over:
-        return []
-    targets = list(event.targets.values_list("type", "value"))
-    reference_w = event.reference_w
-    if reference_w is None and event.kind is Kind.RELIEF:
-        # Not started, or not planned yet: what it would be counted from now.
-        reference_w = scope.metered_w(scope.sessions_of(targets))
-    return [
-        *warnings_for(targets),
-        *relief_warnings(event.amount, reference_w),
-        *_floor_warnings(_bent_by(event, targets, now)),
-        *_outage_warnings(now),
-    ]
-
-
-def _bent_by(event: Event, targets: Sequence[tuple[str, str]], now: datetime) -> int:
-    """How many sessions it pauses though it asks for more than 0 of each: as they were planned or,
-    where its terms are still to be planned, as they will be. Who has to wait for a turn under a
-    cap is known by planning only."""
-    order = facts.order_of(event, now=max(now, event.starts_at))
-    if not _lets_each_charge(order) or order.below_minimum is BelowMinimum.MINIMUM:
-        return 0
-    if event.status == Event.Status.ACTIVE and event.planned_revision == event.revision:
-        running = event.participations.filter(released_at=None, binding=True, wanted_value=0)
-        return running.exclude(state="exempt").count()
-    if isinstance(order.ask, Each) and not _bends_any_circuit(order):
-        return 0
-    parameters = {"event": event.id, "sessions": scope.sessions_of(targets)}
-    return sum(
-        rulings.is_bent(order, Part(event.id, before_w), circuit)
-        for row in sql.rows(_CIRCUITS, parameters)
-        for circuit in [circuits.of_row(row)]
-        for before_w in row["before_w"]
-    )
-
-
-def _bends_any_circuit(order: Order) -> bool:
-    """Of the few kinds there are, wherever they are: mostly none, and no session need be read."""
-    part = Part(order.event_id)
-    return any(
-        rulings.is_bent(order, part, circuits.of_row(row)) for row in sql.rows(_ALL_CIRCUITS)
-    )
-
-
-def warnings_for(targets: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
-    """What about a scope may not be as it was meant."""
-    targets = list(targets)
-    warnings = [
-        {
-            "code": "target_unknown",
-            "detail": f"Nothing in the fleet is known as {f'{type_} {value}'.strip()}.",
-        }
-        for type_, value in scope.unmatched(targets)
-    ]
-    if scope.is_empty(targets):
-        warnings.append(
-            {"code": "scope_empty", "detail": "No car is charging in this scope right now."}
-        )
-    return warnings
-
-
-_ALL_CIRCUITS = f"""
-    SELECT DISTINCT {circuits.COLUMNS}
-      FROM (SELECT DISTINCT voltage_v FROM chargers_site) AS site
-     CROSS JOIN (
-           SELECT DISTINCT power_type, phases, max_current_a, max_power_w, voltage_v
-             FROM chargers_connector
-            UNION SELECT NULL, NULL, NULL, NULL, NULL) AS connector
-"""
-
-# Who takes its limit from the event, or will: by the few kinds of circuits there are.
-_CIRCUITS = f"""
-    SELECT {circuits.COLUMNS},
-           array_agg(CASE WHEN participation.id IS NULL THEN session.power_w
-                          ELSE participation.before_w END) AS before_w
-      FROM chargers_session AS session
-      {circuits.JOINS}
-      LEFT JOIN dr_events_participation AS participation
-        ON participation.session_id = session.id AND participation.event_id = %(event)s
-     WHERE session.id = ANY(%(sessions)s) AND {circuits.EXEMPT_REASON} = ''
-       AND COALESCE(participation.state, '') <> 'exempt'
-       AND COALESCE(participation.reason, '') <> 'outranked'
-     GROUP BY connector.power_type, connector.phases, connector.max_current_a,
-           connector.max_power_w, COALESCE(connector.voltage_v, site.voltage_v)
-"""

@@ -87,6 +87,17 @@ def _ruling(order: Order, part: Part, circuit: Circuit) -> Ruling:
     return Ruling(order.event_id, limit, circuit.watts(limit))
 
 
+def lets_each_charge(order: Order) -> bool:
+    """Whether it asks for something of each session, and for more than 0."""
+    match order.ask:
+        case Each(limit):
+            return not limit.is_pause
+        case Percent(percent):
+            return percent > 0
+        case _:
+            return False
+
+
 def is_bent(order: Order, part: Part, circuit: Circuit) -> bool:
     """Whether it pauses a session of which an order, not of a cap, asks for more than 0."""
     wished = _wished(order, part, circuit)

@@ -13,7 +13,7 @@ from chargers.admin.parts import label, link, list_url, moment
 from chargers.models import AuditEntry, Heartbeat
 from chargers.numerals import numeral
 from chargers.wording import GAP, clock_text, kilowatts_text, number_of, time_text, words
-from dr_events import figures, preview, reports, timeline
+from dr_events import figures, order_warnings, reports, timeline
 from dr_events.admin.words import (
     order_text,
     random_start_text,
@@ -58,7 +58,7 @@ def standing_of(event: Event, *, now: datetime) -> dict[str, Any]:
         "scope": scope_text(targets),
         "manner": manner_of(event),
         "opt_outs": opt_outs_of(event),
-        "warnings": [found["detail"] for found in preview.warnings_of(event, now=now)],
+        "warnings": [found["detail"] for found in order_warnings.of_event(event, now=now)],
         "trail": trail_of(event),
         **figures_of(event, now=now),
     }

@@ -5,7 +5,7 @@ import pytest
 
 from chargers import pace
 from chargers.edrv.errors import ProviderFailed
-from dr_events import capacity, intake, preview
+from dr_events import capacity, intake, order_warnings, preview
 from dr_events.models import Event, Participation
 from tests.dr_events.story import (
     OPERATOR,
@@ -182,7 +182,7 @@ def test_a_standing_event_warns_of_those_that_it_pauses():
     car(exempt=True)
     event = declare(limit=limit(3000))
 
-    [warning] = preview.warnings_of(event, now=NOW)
+    [warning] = order_warnings.of_event(event, now=NOW)
 
     assert warning["code"] == "below_minimum"
     assert warning["detail"].startswith("2 sessions pause")
@@ -244,7 +244,7 @@ def test_an_outage_of_edrv_is_warned_of_before_and_after(settings):
     assert codes_of(out)["provider_unavailable"].startswith(
         "eDRV does not do its work since 2026-07-01 18:00:00 UTC (provider_failed: HTTP 502: no)"
     )
-    assert preview.warnings_of(event, now=later(61)) == out["warnings"]
+    assert order_warnings.of_event(event, now=later(61)) == out["warnings"]
 
 
 def test_it_says_by_what_a_session_is_limited_already():
@@ -523,5 +523,5 @@ def test_the_warnings_of_a_preview_are_those_of_the_event():
     seen = see(limit(15_000, "relief"))
     event = declare(limit=limit(15_000, "relief"))
 
-    assert preview.warnings_of(event, now=NOW) == seen["warnings"]
+    assert order_warnings.of_event(event, now=NOW) == seen["warnings"]
     assert part(event, Participation.objects.get().session).binding

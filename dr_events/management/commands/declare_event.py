@@ -13,7 +13,7 @@ from rest_framework.serializers import ValidationError
 from chargers import audit
 from chargers.electricity import BelowMinimum, Unit
 from chargers.problems import Problem
-from dr_events import intake, preview
+from dr_events import intake, order_warnings, preview
 from dr_events.amounts import Kind
 from dr_events.models import EventTarget
 
@@ -116,7 +116,7 @@ class Command(BaseCommand):
                 answer = preview.preview(data, now=now).as_json()
             else:
                 event = intake.declare(data, actor=audit.shell_actor(), now=now).event
-                warnings = preview.warnings_of(event, now=now)
+                warnings = order_warnings.of_event(event, now=now)
                 answer = {"id": str(event.id), "status": event.status, "warnings": warnings}
         except ValidationError as error:
             raise CommandError(json.dumps(error.detail, indent=2)) from error
