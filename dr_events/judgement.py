@@ -59,17 +59,20 @@ class Standing:
     metered_at: datetime | None = None
     complied_at: datetime | None = None
     over_limit_since: datetime | None = None
+    non_responsive_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """Where a participation stands, and when it was accepted, complied, went over its limit."""
+    """Where a participation stands; when it was accepted, complied, went over its limit, and was
+    first found to ignore it."""
 
     state: State
     reason: str = ""
     accepted_at: datetime | None = None
     complied_at: datetime | None = None
     over_limit_since: datetime | None = None
+    non_responsive_at: datetime | None = None
 
 
 def judge(standing: Standing, *, tolerance: Tolerance) -> Judgement:
@@ -87,7 +90,8 @@ def judge(standing: Standing, *, tolerance: Tolerance) -> Judgement:
 
 
 def _judge_metering(standing: Standing, tolerance: Tolerance) -> Judgement:
-    complied_at, over_since, late = _since_acceptance(standing), standing.over_limit_since, False
+    complied_at, over_since = _since_acceptance(standing), standing.over_limit_since
+    late, first_late_at = False, standing.non_responsive_at
     if _is_metered_since_acceptance(standing):
         assert standing.power_w is not None
         assert standing.limit_w is not None
@@ -98,8 +102,11 @@ def _judge_metering(standing: Standing, tolerance: Tolerance) -> Judgement:
             over_since = over_since or standing.metered_at
             # From reading to reading: silence since then proves nothing.
             late = standing.metered_at - over_since >= tolerance.patience
+            first_late_at = first_late_at or (standing.metered_at if late else None)
     reason = "non_responsive" if late else "" if standing.binding else "outranked"
-    return Judgement(State.CONFIRMED, reason, standing.accepted_at, complied_at, over_since)
+    return Judgement(
+        State.CONFIRMED, reason, standing.accepted_at, complied_at, over_since, first_late_at
+    )
 
 
 def _since_acceptance(standing: Standing) -> datetime | None:
@@ -131,7 +138,7 @@ def refresh(session_ids: Iterable[int]) -> None:
         if record[1:] != _stored(row):
             records.append(record)
     if records:
-        sql.run(_WRITE, sql.columns(records, 11))
+        sql.run(_WRITE, sql.columns(records, 12))
 
 
 def _standing(row: Mapping[str, Any]) -> Standing:
@@ -148,6 +155,7 @@ def _standing(row: Mapping[str, Any]) -> Standing:
         metered_at=row["metered_at"],
         complied_at=row["complied_at"],
         over_limit_since=row["over_limit_since"],
+        non_responsive_at=row["non_responsive_at"],
     )
 
 
@@ -171,6 +179,7 @@ def _record(row: Mapping[str, Any], judgement: Judgement) -> tuple[Any, ...]:
         judgement.accepted_at if is_confirmed else row["accepted_at"],
         judgement.complied_at if is_confirmed else row["complied_at"],
         judgement.over_limit_since,
+        judgement.non_responsive_at or row["non_responsive_at"],
     )
 
 
@@ -178,6 +187,7 @@ def _stored(row: Mapping[str, Any]) -> tuple[Any, ...]:
     names = (
         "state", "reason", "old_confirmed_unit", "old_confirmed_value", "attempts",
         "next_attempt_at", "first_sent_at", "accepted_at", "complied_at", "over_limit_since",
+        "non_responsive_at",
     )  # fmt: skip
     return tuple(row[name] for name in names)
 
@@ -188,7 +198,7 @@ _STANDINGS = f"""
            participation.confirmed_value AS old_confirmed_value,
            participation.attempts, participation.next_attempt_at, participation.first_sent_at,
            participation.accepted_at, participation.complied_at,
-           participation.over_limit_since,
+           participation.over_limit_since, participation.non_responsive_at,
            session.confirmed_unit, session.confirmed_value, session.power_w, session.metered_at,
            command.state AS command_state, command.reason AS command_reason,
            command.accepted_at AS command_accepted_at,
@@ -223,11 +233,13 @@ _WRITE = """
            confirmed_unit = judged.confirmed_unit, confirmed_value = judged.confirmed_value,
            attempts = judged.attempts, next_attempt_at = judged.next_attempt_at,
            first_sent_at = judged.first_sent_at, accepted_at = judged.accepted_at,
-           complied_at = judged.complied_at, over_limit_since = judged.over_limit_since
+           complied_at = judged.complied_at, over_limit_since = judged.over_limit_since,
+           non_responsive_at = judged.non_responsive_at
       FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[], %s::float8[], %s::int[],
                   %s::timestamptz[], %s::timestamptz[], %s::timestamptz[], %s::timestamptz[],
-                  %s::timestamptz[])
+                  %s::timestamptz[], %s::timestamptz[])
         AS judged (id, state, reason, confirmed_unit, confirmed_value, attempts,
-                   next_attempt_at, first_sent_at, accepted_at, complied_at, over_limit_since)
+                   next_attempt_at, first_sent_at, accepted_at, complied_at, over_limit_since,
+                   non_responsive_at)
      WHERE participation.id = judged.id
 """

@@ -332,6 +332,9 @@ class Participation(models.Model):
     accepted_at = models.DateTimeField(null=True)
     complied_at = models.DateTimeField(null=True)
     over_limit_since = models.DateTimeField(null=True)
+    non_responsive_at = models.DateTimeField(
+        null=True, help_text="When it was first found non-responsive; stays, whatever came of it."
+    )
     released_at = models.DateTimeField(null=True)
     released_generation = models.PositiveIntegerField(null=True)
     was_limited = models.BooleanField(

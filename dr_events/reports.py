@@ -123,6 +123,12 @@ COLUMNS = (
         Kind.NUMBER,
     ),
     Column(
+        "non_responsive_at",
+        "part.non_responsive_at",
+        "when it was first found to draw more than its limit for longer than it may take",
+        Kind.TIME,
+    ),
+    Column(
         "metered_w",
         "metered.power_w",
         "latest metered draw while in the event, W; from amperes where no power was told",

@@ -214,6 +214,11 @@ class ParticipationRepresentation(serializers.ModelSerializer[Participation]):
     first_sent_at = Instant(allow_null=True)
     accepted_at = Instant(allow_null=True)
     complied_at = Instant(allow_null=True)
+    non_responsive_at = Instant(
+        allow_null=True,
+        help_text="When it was first found to draw more than its limit for longer than it may"
+        " take; stays, whatever came of it.",
+    )
     restored_at = Instant(allow_null=True)
     power_w = serializers.FloatField(
         source="session.power_w", allow_null=True, help_text="Latest metered draw, W."
@@ -241,6 +246,7 @@ class ParticipationRepresentation(serializers.ModelSerializer[Participation]):
             "first_sent_at",
             "accepted_at",
             "complied_at",
+            "non_responsive_at",
             "restored_at",
         )
 

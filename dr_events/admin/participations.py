@@ -131,6 +131,7 @@ class ParticipationAdmin(BigTableAdmin):
                     draw_column("session.power_w", "draw now"),
                     moment_column("complied_at"),
                     moment_column("over_limit_since"),
+                    moment_column("non_responsive_at", "first found non-responsive"),
                 )
             },
         ),

@@ -48,17 +48,24 @@ def time_in(text: str | None) -> datetime | None:
 
 
 def rows_in(table: Table, lines: Iterable[list[str]]) -> Iterator[Any]:
-    """The rows of a table's file, whose first line is the header. Raises BadFile."""
+    """The rows of a table's file, whose first line is the header. Columns that it is too old to
+    have are empty. Raises BadFile."""
     kinds = [column.kind for column in table.columns]
-    for number, cells in enumerate(lines, start=1):
-        if number == 1:
-            if cells != table.names:
-                raise BadFile(f"{table.file_name}: the header is not that of the table")
-            continue
+    rest = iter(lines)
+    lacking = [""] * _lacking(table, next(rest, []))
+    for number, cells in enumerate(rest, start=2):
         try:
-            yield table.row(*_values(kinds, cells))
+            yield table.row(*_values(kinds, [*cells, *lacking]))
         except ValueError as error:
             raise BadFile(f"{table.file_name}: line {number}: {error}") from error
+
+
+def _lacking(table: Table, header: list[str]) -> int:
+    """How many of the last columns are not there."""
+    for lacking in range(table.added + 1):
+        if header == table.names[: len(table.names) - lacking]:
+            return lacking
+    raise BadFile(f"{table.file_name}: the header is not that of the table")
 
 
 def _values(kinds: Sequence[Kind], cells: Sequence[str]) -> Row:

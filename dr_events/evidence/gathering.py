@@ -300,6 +300,7 @@ _PARTICIPATIONS = f"""
            part.attempts, part.first_sent_at, part.accepted_at, part.complied_at,
            part.released_at, part.was_limited, part.restored_at,
            session.started_at AS session_started_at, session.ended_at AS session_ended_at,
+           part.non_responsive_at,
            {VOLTAGE_V} AS voltage_v, {PHASES} AS phases
       FROM dr_events_participation AS part
       JOIN chargers_session AS session ON session.id = part.session_id

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
@@ -34,7 +34,15 @@ from dr_events.evidence.files import time_in
 from dr_events.evidence.instants import seconds_of
 from dr_events.evidence.outcomes import EXCEPTIONS, Outcome
 from dr_events.evidence.pdf_chart import load_chart
-from dr_events.evidence.tables import BASELINES, LOAD, PERFORMANCE, SITES, SUMMARY, Stream
+from dr_events.evidence.tables import (
+    BASELINES,
+    LOAD,
+    PARTICIPATIONS,
+    PERFORMANCE,
+    SITES,
+    SUMMARY,
+    Stream,
+)
 
 MOST_SITES, MOST_EXCEPTIONS, MOST_AMENDMENTS = 14, 14, 3
 TO_VERIFY = (
@@ -60,12 +68,15 @@ class _Told:
     figures: dict[str, Any] = field(default_factory=dict)
     sites: list[Any] = field(default_factory=list)
     load: list[Any] = field(default_factory=list)
-    exceptions: list[Any] = field(default_factory=list)
+    exceptions: list[tuple[Any, datetime | None]] = field(default_factory=list)
     exception_count: int = 0
+    # Of the participation whose figures come next.
+    non_responsive_at: datetime | None = None
     methods: dict[str, list[Any]] = field(default_factory=dict)
     holidays: set[str] = field(default_factory=set)
 
     def take(self, stream: Stream) -> None:
+        row: Any
         for table, row in stream:
             if table is SUMMARY:
                 self.figures[row[0]] = row
@@ -73,16 +84,19 @@ class _Told:
                 self.load.append(row)
             elif table is SITES:
                 self.sites.append(row)
+            elif table is PARTICIPATIONS:
+                self.non_responsive_at = row.non_responsive_at
             elif table is PERFORMANCE:
                 self._take_exception(row)
             elif table is BASELINES:
                 self._take_baseline(row)
 
     def _take_exception(self, row: Any) -> None:
-        if row.outcome in EXCEPTIONS:
+        """Also who complied, or left, after it had ignored its limit."""
+        if row.outcome in EXCEPTIONS or self.non_responsive_at:
             self.exception_count += 1
             if len(self.exceptions) < MOST_EXCEPTIONS:
-                self.exceptions.append(row)
+                self.exceptions.append((row, self.non_responsive_at))
 
     def _take_baseline(self, row: Any) -> None:
         """How many were found, and their sum."""
@@ -268,13 +282,19 @@ def _exceptions(told: _Told) -> Flowable:
     head = ["Session", "Site", "Outcome", "Reason", "Over the limit kWh"]
     rows = [
         [row.session, row.site, row.outcome.replace("_", " "),
-         _cut(row.outcome_reason.replace("_", " ")) or GAP, _number(row.over_limit_kwh)]
-        for row in told.exceptions
+         _why(row.outcome_reason, non_responsive_at), _number(row.over_limit_kwh)]
+        for row, non_responsive_at in told.exceptions
     ]  # fmt: skip
     more = told.exception_count - len(told.exceptions)
     if more:
         rows.append([f"and {more:,} more, in the other formats", "", "", "", ""])
     return _grid([head, *rows], [46, 46, 26, 40, 0])
+
+
+def _why(reason: str, non_responsive_at: datetime | None) -> str:
+    if non_responsive_at:
+        return f"non-responsive at {non_responsive_at.astimezone(UTC):%H:%M:%S} UTC"
+    return _cut(reason.replace("_", " ")) or GAP
 
 
 def _no_exceptions(told: _Told) -> str:

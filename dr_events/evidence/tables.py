@@ -34,13 +34,15 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """One table. `key`: how many of the first columns name a row."""
+    """One table. `key`: how many of the first columns name a row. `added`: how many of the last
+    ones packages may lack that were made before there were any."""
 
     name: str
     meaning: str
     is_raw: bool
     columns: tuple[Column, ...]
     key: int = 1
+    added: int = 0
     row: Any = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -101,7 +103,9 @@ PARTICIPATIONS = Table(
     restored_at time: since when the absence of its limit is proven
     session_started_at time: when the session started
     session_ended_at time: when the session ended
+    non_responsive_at time: when it was first found to draw more than its limit for too long
     """),
+    added=1,
 )
 COMMANDS = Table(
     "commands",

@@ -108,6 +108,17 @@ def test_a_car_over_its_limit_for_longer_than_patience_is_non_responsive(seconds
     judgement = judged(**standing)
 
     assert (judgement.state, judgement.reason) == (State.CONFIRMED, reason)
+    assert judgement.non_responsive_at == (at(30 + seconds) if reason else None)
+
+
+@pytest.mark.parametrize("power_w", [4000.0, 11_000.0])
+def test_that_it_was_non_responsive_stays_on_record(power_w):
+    judgement = judged(
+        **accepted(power_w=power_w, metered_at=at(900), over_limit_since=at(30)),
+        non_responsive_at=at(150),
+    )
+
+    assert judgement.non_responsive_at == at(150)
 
 
 def test_one_reading_over_the_limit_accuses_nobody_however_long_ago():

@@ -15,7 +15,7 @@ from dr_events import exports, intake, reports
 from dr_events.evidence import sheets
 from dr_events.evidence.pdf_chart import load_chart
 from tests.dr_events.evidence.told import AUDITOR, told_event
-from tests.dr_events.story import OPERATOR, declare
+from tests.dr_events.story import OPERATOR, accept, declare, leave, meter, steer
 from tests.fleet import later, make_session
 
 pytestmark = pytest.mark.django_db
@@ -178,6 +178,26 @@ def test_the_baseline_is_drawn_at_its_power_where_the_event_has_part_of_an_inter
     assert baseline.points == pytest.approx(metered.points)
 
 
+def test_pdf_names_who_complied_or_left_after_it_had_ignored_its_limit():
+    complied, left = make_session(), make_session()
+    event = declare(duration="PT20M")
+    accept(1)
+    for at in (30, 150):
+        meter(complied, 11_000.0, at)
+        meter(left, 11_000.0, at)
+    meter(complied, 4_000.0, 300)
+    leave(left, 400)
+    steer(1200)
+
+    second = text_of(event)[1]
+    [was, gone] = json.loads(exported(event, "json"))["participations"]
+
+    assert "None: every session" not in second
+    assert second.count("non-responsive at 18:02:30 UTC") == 2
+    assert (was["state"], was["reason"], gone["reason"]) == ("confirmed", "", "session_ended")
+    assert was["non_responsive_at"] == gone["non_responsive_at"] == "2026-07-01T18:02:30Z"
+
+
 def test_pdf_claims_nothing_of_sessions_that_are_pending_or_not_there():
     empty = declare(targets=[{"type": "feeder", "value": "F99"}])
     make_session()
@@ -205,9 +225,6 @@ def test_every_format_can_tell_of_an_event_in_which_nobody_takes_part(format_, s
 
 @pytest.mark.parametrize("format_", ["json", "xlsx", "pdf", "parquet", "package"])
 def test_a_running_event_is_told_as_far_as_it_has_got(format_):
-    from tests.dr_events.story import accept
-    from tests.fleet import make_session
-
     make_session()
     event = declare()
     accept(1)

@@ -117,6 +117,23 @@ def test_a_package_from_before_there_was_a_calendar_is_verified_still(package, t
     assert status == 0, said
 
 
+def test_a_package_from_before_a_column_was_added_is_verified_still(package, tmp_path):
+    files = members(package)
+    rows = list(csv.reader(io.StringIO(files["participations.csv"].decode(), newline="")))
+    assert rows[0][-1] == "non_responsive_at"
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows(row[:-1] for row in rows)
+    old = {**files, "participations.csv": text.getvalue().encode()}
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows(row[:-2] for row in rows)
+    cut = {**files, "participations.csv": text.getvalue().encode()}
+
+    assert verified(resigned(tmp_path / "old.zip", old))[0] == 0
+    status, said = verified(resigned(tmp_path / "cut.zip", cut))
+    assert status == 1
+    assert "participations.csv: the header is not that of the table" in said
+
+
 MENDED = ("meter_before_after", "caiso_10_in_10", "pjm_high_4_of_5", "pjm_same_day_3_2")
 
 
