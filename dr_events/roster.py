@@ -17,6 +17,7 @@ from dr_events.models import Participation
 State = Participation.State
 NON_RESPONSIVE = "non_responsive"
 TROUBLE = "trouble"
+UNRESTORED = "unrestored"
 # What can be asked for, and which of the ranks below that is.
 FILTERS: dict[str, tuple[int, ...]] = {
     "": (0, 1, 2, 3, 4, 5, 6, 7),
@@ -29,6 +30,8 @@ FILTERS: dict[str, tuple[int, ...]] = {
     State.CONFIRMED: (2, 4, 5),
     State.EXEMPT: (6,),
     State.ENDED: (7,),
+    # Of them only those that still lack their proof.
+    UNRESTORED: (0, 1, 2, 3, 4, 5, 6, 7),
 }
 # Trying again helps these, and nobody else.
 RETRIABLE = FILTERS[TROUBLE]
@@ -76,8 +79,15 @@ class Row:
     metered_at: datetime | None
     wanted: Limit | None
     confirmed: Limit | None
+    was_limited: bool
+    restored_at: datetime | None
     is_retriable: bool
     is_running: bool
+
+    @property
+    def is_unrestored(self) -> bool:
+        """Let go of, and the proof is out that no limit is left."""
+        return self.was_limited and self.restored_at is None
 
 
 def rows_of(event_id: UUID, narrowing: Narrowing, *, most: int = MOST_SHOWN) -> list[Row]:
@@ -101,6 +111,7 @@ def _parameters(event_id: UUID, narrowing: Narrowing) -> dict[str, Any]:
     return {
         "event": event_id,
         "ranks": list(FILTERS[narrowing.state]),
+        "unrestored": narrowing.state == UNRESTORED,
         "begins": f"{text}%",
         "has": f"%{text}%",
     }
@@ -113,6 +124,8 @@ def _row(row: dict[str, Any]) -> Row:
     is_running = released_at is None
     return Row(**row, is_retriable=is_running and rank in RETRIABLE, is_running=is_running)
 
+
+_UNRESTORED = "part.was_limited AND part.restored_at IS NULL"
 
 _RANK = """
     CASE part.state
@@ -145,15 +158,16 @@ _COLUMNS = """
     part.accepted_at, part.complied_at, part.before_w,
     CASE WHEN session.ended_at IS NULL THEN session.power_w END AS power_w, session.metered_at,
     part.wanted_unit, part.wanted_value, part.confirmed_unit, part.confirmed_value,
-    part.released_at
+    part.was_limited, part.restored_at, part.released_at
 """
 
 _PARTS = f"""
     SELECT part.*, {_RANK} AS rank FROM dr_events_participation AS part
      WHERE part.event_id = %(event)s AND {_RANK} = ANY(%(ranks)s::int[])
+       AND (NOT %(unrestored)s OR {_UNRESTORED})
 """
 
-_ORDER = "rank, part.before_w DESC NULLS LAST, part.id"
+_ORDER = f"({_UNRESTORED}) DESC, rank, part.before_w DESC NULLS LAST, part.id"
 
 # The worst are found among the participations alone; only they are joined.
 _ROWS = f"""

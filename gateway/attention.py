@@ -22,6 +22,7 @@ from dr_events import troubles
 from dr_events.admin.words import duration_text
 from dr_events.models import Proposal, SiteCapacity
 from dr_events.reconciliation import SWEPT
+from dr_events.roster import UNRESTORED
 from dr_events.troubles import Found, What
 from gateway import health
 
@@ -114,7 +115,7 @@ def _what_helps(found: Found, *, may_operate: bool) -> tuple[str, str]:
             query = urlencode({"event": str(found.event_id)}) if found.event_id else ""
             return "Lift again", f"{reverse('admin:chargers_session_lift_again')}?{query}"
         case What.STUCK if found.event_id:
-            return "See the event", _event_url("change", found.event_id)
+            return "See these", _event_url("change", found.event_id, state=UNRESTORED)
         case What.STUCK:
             return "See these", list_url(Session, open="yes", may_be_limited__exact=1)
         case What.CAPACITIES:

@@ -9,12 +9,16 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.http import urlencode
 
-from chargers.admin.parts import actor_of
+from chargers.admin.parts import actor_of, list_url
+from chargers.models import Session
 from chargers.wording import number_of
 from dr_events import retrying, troubles
 from dr_events.models import Event
+from dr_events.roster import UNRESTORED
 
 PAGE = "admin/dr_events/session/lift_confirm.html"
 
@@ -37,9 +41,20 @@ def view(request: HttpRequest, everywhere: dict[str, Any]) -> HttpResponse:
         messages.success(request, "No limit is left behind any more.")
         return redirect("admin:index")
     sessions = number_of(count, "session")
-    context = {"title": f"Lift the limits of {sessions} again?", "event": event}
+    context = {
+        "title": f"Lift the limits of {sessions} again?",
+        "event": event,
+        "which_url": _which_url(event),
+    }
     them = number_of(count, "session has", "sessions have")
     return TemplateResponse(request, PAGE, {**everywhere, **context, "sessions": them})
+
+
+def _which_url(event: Event | None) -> str:
+    if event is None:
+        return list_url(Session, open="yes", may_be_limited__exact=1)
+    address = reverse("admin:dr_events_event_change", args=[event.pk])
+    return f"{address}?{urlencode({'state': UNRESTORED})}"
 
 
 def _event_of(request: HttpRequest) -> Event | None:

@@ -42,6 +42,7 @@ FILTER_WORDS = {
     "confirmed": "confirmed",
     "exempt": "exempt",
     "ended": "ended",
+    roster.UNRESTORED: "limit not proven gone",
 }
 
 
@@ -210,6 +211,12 @@ def _with_query(address: str, query: dict[str, str]) -> str:
     return f"{address}?{urlencode(query)}" if query else address
 
 
+def _gone_text(row: Row) -> str:
+    if row.is_running or not row.was_limited:
+        return ""
+    return f"The limit of this event is {'not proven gone yet' if row.is_unrestored else 'gone'}."
+
+
 def _shown_row(event: Event, row: Row, *, now: datetime, may_operate: bool) -> dict[str, Any]:
     may_steer = may_operate and row.is_running and event.status == Event.Status.ACTIVE
     retry_url = reverse("admin:dr_events_event_retry", args=[event.pk])
@@ -217,7 +224,7 @@ def _shown_row(event: Event, row: Row, *, now: datetime, may_operate: bool) -> d
     leaving = {"type": "session", "value": row.session, "kind": "exemption"}
     return {
         "row": row,
-        "reason": reason_text(row, row, now=now),
+        "reason": f"{reason_text(row, row, now=now)} {_gone_text(row)}".strip(),
         "limit": limit_text(row.wanted if row.is_running else None),
         # A limit in watts is confirmed in amperes: whether it is, its state says.
         "is_open": row.is_running and row.wanted is not None and row.state != "confirmed",

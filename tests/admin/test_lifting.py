@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from django.test import Client
@@ -49,6 +50,8 @@ def test_a_limit_left_behind_is_lifted_again_now(operator: Client) -> None:
     assert waiting_until(session) > later(30)
 
     page = operator.get(where)
+    [which] = re.findall(r'href="([^"]*)" id="which"', page_of(page))
+    assert f"{session.external_id} " in text_of(operator.get(which))
     assert waiting_until(session) > later(30)
     done = operator.post(where)
 

@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from chargers import load
 from chargers.models import Session
-from dr_events import curve
+from dr_events import curve, intake
 from dr_events.models import Event, EventLoad, Participation
 from tests.admin.support import address, make_event, make_participation, page_of, text_of
 from tests.dr_events import story
@@ -182,6 +182,26 @@ def test_the_worst_stand_first_with_the_reason_in_words(operator: Client) -> Non
     refuses = "Its chargestation refuses the limit. Tried 4 times. Not tried again by itself."
     assert said.index(refuses) < said.index("Its chargestation is offline. Next try in")
     assert said.index("offline") < said.index("The meter shows it.")
+
+
+def test_after_the_end_whoever_lacks_his_proof_stands_first_and_is_named(operator: Client) -> None:
+    here, there = (make_session(make_connector(make_station())) for _ in range(2))
+    event = story.declare()
+    story.accept(1)
+    intake.end(event.pk, actor=story.OPERATOR, now=later(60))
+    story.steer(60)
+    [mine, _] = sorted(story.send(61), key=lambda one: one.session_id == there.pk)
+    story.answer([mine], "completed", 62)
+
+    def shown(**query: str) -> list[str]:
+        page = page_of(operator.get(address(Event, "roster", event.pk), query))
+        rows = page.split('<tr id="row-')[1:]
+        return [here.external_id if here.external_id in row else there.external_id for row in rows]
+
+    said = part_of_page(operator, event, "roster")
+    assert said.index("of this event is not proven gone yet.") < said.index("event is gone.")
+    assert shown() == [there.external_id, here.external_id]
+    assert shown(state="unrestored") == [there.external_id]
 
 
 def test_a_refusal_that_is_tried_again_says_when(operator: Client) -> None:
