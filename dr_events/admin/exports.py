@@ -86,7 +86,10 @@ def told_of(export: Any, *, now: datetime) -> dict[str, Any]:
 
 
 def _size(size_bytes: int | None) -> str:
-    return GAP if size_bytes is None else f"{numeral(size_bytes / 1e6, ',.1f')} MB"
+    if size_bytes is None:
+        return GAP
+    in_kb = size_bytes < 1e6
+    return f"{numeral(size_bytes / (1e3 if in_kb else 1e6), ',.1f')} {'kB' if in_kb else 'MB'}"
 
 
 @admin.register(Export)

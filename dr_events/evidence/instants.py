@@ -60,16 +60,6 @@ def hour_label(at_s: float, zone: ZoneInfo) -> str:
     return f"{local:%H}{'X' if local.fold else ''}"
 
 
-def hours_of_day(day: date, zone: ZoneInfo) -> list[str]:
-    """The labels of a local day's hours: 24, or 23 and 25 where the clock is changed."""
-    at_s, end_s = start_of_day(day, zone), start_of_day(day + DAY, zone)
-    labels = []
-    while at_s < end_s:
-        labels.append(hour_label(at_s, zone))
-        at_s += HOUR_S
-    return labels
-
-
 def day_of(at_s: float, zone: ZoneInfo) -> date:
     """The local day of an instant."""
     return time_of(at_s).astimezone(zone).date()

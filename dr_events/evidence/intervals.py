@@ -19,7 +19,6 @@ from dr_events.evidence.instants import floor_to
 MAX_GAP_S = 150.0
 # An interval of which less was metered counts as missing.
 MINIMUM_COMPLETENESS_PERCENT = 90.0
-INTERVAL_MINUTES = (5, 15)
 
 
 class ReadingType(StrEnum):

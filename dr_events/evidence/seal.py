@@ -8,7 +8,6 @@ well, one JSON file with its signature; what is signed is the canonical JSON of 
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -27,7 +26,6 @@ FORMAT = "ev-demand-response-evidence/1"
 EXPORT_FORMAT = "ev-demand-response-export/1"
 SOFTWARE = {"name": "ev-demand-response-gateway", "version": "0.1.0"}
 MANIFEST, SIGNATURE = "manifest.json", "signature.json"
-HEX_64 = re.compile(r"[0-9a-f]{64}")
 # What the figures rest on besides the program's own choice.
 CONSTANTS = {
     "max_gap_s": MAX_GAP_S,

@@ -145,7 +145,8 @@ def test_edges_lie_on_the_grid_and_where_the_event_began_and_ended():
     ],
 )
 def test_a_local_day_has_the_hours_its_clock_shows(day, zone, count, at_the_change):
-    labels = instants.hours_of_day(day, zone)
+    start_s, end_s = (instants.start_of_day(each, zone) for each in (day, day + instants.DAY))
+    labels = [instants.hour_label(at_s, zone) for at_s in range(int(start_s), int(end_s), 3600)]
 
     assert len(labels) == count
     assert labels[1:4] == at_the_change
