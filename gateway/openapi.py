@@ -48,6 +48,36 @@ PROBLEMS_BY_METHOD = {
 }
 
 
+# What a call is called in lists of calls; its description is what its view says.
+SUMMARIES = {
+    "chargestations_list": "List chargestations",
+    "chargestations_retrieve": "Read a chargestation",
+    "events_list": "List events",
+    "events_create": "Declare an event",
+    "events_retrieve": "Read an event",
+    "events_partial_update": "Amend an event",
+    "events_cancel_create": "Cancel an event",
+    "events_end_create": "End an event",
+    "events_restore_create": "Restore all power of an event at once",
+    "events_preview_create": "Preview an event",
+    "events_report_retrieve": "Export the report of an event",
+    "events_participations_list": "List the participations of an event",
+    "events_opt_outs_list": "List the opt-outs of an event",
+    "events_opt_outs_create": "Opt out of an event",
+    "events_opt_outs_destroy": "Withdraw an opt-out",
+    "exports_retrieve": "Read how far an export is",
+    "exports_file_retrieve": "Download an export",
+    "exports_manifest_retrieve": "Download the manifest of an export",
+    "sessions_list": "List sessions",
+    "sessions_retrieve": "Read a session and why it is at its limit",
+    "sites_list": "List sites",
+    "sites_retrieve": "Read a site",
+    "sites_available_power_retrieve": "Read the capacity of a site",
+    "sites_available_power_update": "Set the capacity of a site",
+    "sites_available_power_destroy": "Take the capacity of a site back",
+}
+
+
 class BearerTokenScheme(DjangoOAuthToolkitScheme):  # type: ignore[no-untyped-call]
     """drf-spectacular finds a scheme by its authentication class."""
 
@@ -68,6 +98,9 @@ class ProblemAutoSchema(AutoSchema):
         if isinstance(force_instance(serializer), Strict):  # type: ignore[no-untyped-call]
             mapped["additionalProperties"] = False
         return mapped
+
+    def get_summary(self) -> str:
+        return SUMMARIES[self.get_operation_id()]
 
     def _get_response_bodies(
         self, direction: Literal["request", "response"] = "response"

@@ -18,6 +18,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from chargers.audit import Actor
 from dr_events import intake, reconciliation
 from dr_events.models import Event, Export
+from gateway.openapi import SUMMARIES
 from gateway.wsgi import application
 from tests.clients import Api, create_client
 from tests.fleet import make_connector, make_session, make_site, make_station
@@ -139,3 +140,11 @@ def test_the_description_is_openapi_3_1_as_json_unless_yaml_is_asked_for(client,
     assert response.headers["Content-Type"].startswith(type_)
     # JSON is YAML, too.
     assert yaml.safe_load(response.content)["openapi"] == "3.1.0"
+
+
+def test_every_call_has_a_name_of_its_own_and_no_name_is_left_over(client):
+    described = yaml.safe_load(client.get("/api/v1/schema/").content)
+    calls = [call for methods in described["paths"].values() for call in methods.values()]
+
+    assert {call["operationId"]: call["summary"] for call in calls} == SUMMARIES
+    assert len(set(SUMMARIES.values())) == len(SUMMARIES)
