@@ -18,7 +18,7 @@ import structlog
 from django.conf import settings
 from django.core.cache import cache
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import F, Max, OuterRef, QuerySet, Subquery
 from redis import RedisError
 
 from chargers import audit, sql
@@ -40,7 +40,7 @@ LOST = (
     f"It was begun {MOST_ATTEMPTS} times, and each time its worker died of it or was stopped. "
     "Perhaps it needs more memory than there is."
 )
-# They are made one after the other: whoever asks for more keeps all others waiting.
+# They are made one after the other.
 MOST_UNFINISHED = 10
 ASK_AGAIN_S = 60
 State = Export.State
@@ -147,10 +147,13 @@ def content_of(export: Export) -> Iterator[bytes]:
 
 
 def _next() -> Export | None:
-    # One that is running is nobody's: whoever ran it has lost the lock. It may have been the cause,
-    # and comes after all others.
-    unfinished = _unfinished().select_related("event")
-    return unfinished.order_by("attempts", "requested_at").first()
+    """One that is running is nobody's: whoever ran it has lost the lock. It may have been the
+    cause, and comes after all others. Of those who wait, whoever got one last comes last."""
+    theirs = Export.objects.filter(requested_by=OuterRef("requested_by"))
+    got_at = theirs.order_by().values("requested_by").values_list(Max("finished_at"))
+    unfinished = _unfinished().select_related("event").annotate(got_at=Subquery(got_at))
+    turn = F("got_at").asc(nulls_first=True)
+    return unfinished.order_by("attempts", turn, "requested_at").first()
 
 
 def _make(export: Export, clock: Clock) -> None:

@@ -1,6 +1,7 @@
 """Reports in the background: asked for, made once, kept for a while, and all of it on record."""
 
 import hashlib
+import itertools
 import json
 import threading
 import time
@@ -122,6 +123,20 @@ def test_nor_by_asking_for_all_of_them_at_the_same_moment(event, monkeypatch):
         thread.join()
 
     assert (Export.objects.count(), refused) == (1, ["too_many_exports"] * 2)
+
+
+def test_whoever_asked_for_many_does_not_keep_the_others_waiting(event):
+    many = [
+        exports.request(event, format_, actor=reports.Actor("client:many"), now=later(610)).pk
+        for format_ in ("json", "csv", "xlsx")
+    ]
+    one = exports.request(event, "csv", actor=reports.Actor("client:one"), now=later(620)).pk
+    ticks = itertools.count(700)
+
+    exports.make_due(clock=lambda: later(next(ticks)))
+
+    made = Export.objects.filter(state="ready").order_by("finished_at")
+    assert [export.pk for export in made] == [many[0], one, *many[1:]]
 
 
 def test_a_large_file_is_kept_in_pieces_and_comes_back_whole(event, monkeypatch):
