@@ -33,6 +33,11 @@ class Bell:
         self._rung_at = 0.0
         self._lock = threading.Lock()
 
+    @property
+    def is_resting(self) -> bool:
+        """Whether this process would not ring now."""
+        return time.monotonic() - self._rung_at < self._quiet_s
+
     def ring(self) -> None:
         transaction.on_commit(self.ring_now)
 
@@ -44,10 +49,9 @@ class Bell:
     def ring_now(self) -> None:
         """For what is committed already."""
         with self._lock:
-            now = time.monotonic()
-            if now - self._rung_at < self._quiet_s:
+            if self.is_resting:
                 return
-            self._rung_at = now
+            self._rung_at = time.monotonic()
         try:
             if counters.connection().set(self._key, "rings", nx=True, px=RINGS_FOR_MS):
                 self._task.apply_async(expires=EXPIRES_S, retry=False, ignore_result=True)

@@ -22,6 +22,7 @@ import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from django.db import DataError, IntegrityError, connection
@@ -44,20 +45,18 @@ class NotCommitted(Exception):
     """What was added is not stored, as far as anybody knows; `__cause__` is why."""
 
 
+# Told once an item is committed (None), or why it is not.
+Done = Callable[[BaseException | None], object]
+
+
+@dataclass(slots=True)
 class _Waiting(Generic[Item]):
-    """One item, and the thread that stands there with it."""
+    """One item, and who waits for it."""
 
-    def __init__(self, item: Item, weight: int) -> None:
-        self.item, self.weight = item, weight
-        self.error: BaseException | None = None
-        self._called = threading.Lock()
-        self._called.acquire()
-
-    def wait(self) -> None:
-        self._called.acquire()
-
-    def call(self) -> None:
-        self._called.release()
+    item: Item
+    weight: int
+    done: Done
+    error: BaseException | None = None
 
 
 class GroupCommit(Generic[Item]):
@@ -83,16 +82,28 @@ class GroupCommit(Generic[Item]):
 
     def add(self, item: Item) -> None:
         """Returns once the item is committed. Raises NotCommitted."""
-        one = _Waiting(item, self._weight(item))
+        called, errors = threading.Lock(), []
+        called.acquire()
+
+        def done(error: BaseException | None) -> None:
+            errors.append(error)
+            called.release()
+
+        self.submit(item, done)
+        called.acquire()
+        [error] = errors
+        if error:
+            raise NotCommitted(type(error).__name__) from error
+
+    def submit(self, item: Item, done: Done) -> None:
+        """Returns at once; `done` is called by the committing thread, which must not be kept."""
+        one = _Waiting(item, self._weight(item), done)
         with self._changed:
             if self._committer is None or not self._committer.is_alive():
                 self._start()
             self._gathered.append(one)
             if len(self._gathered) in (1, self._expected):
                 self._changed.notify()
-        one.wait()
-        if one.error:
-            raise NotCommitted(type(one.error).__name__) from one.error
 
     def _start(self) -> None:
         """At the first need: a thread does not survive a fork."""
@@ -108,7 +119,7 @@ class GroupCommit(Generic[Item]):
         batch = self._next()
         self._store(batch)
         for one in batch:
-            one.call()
+            one.done(one.error)
 
     def _next(self) -> list[_Waiting[Item]]:
         """What is to be committed together, once there is anything."""

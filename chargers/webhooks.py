@@ -24,7 +24,7 @@ from django.views.decorators.http import require_POST
 from chargers import counters, sql
 from chargers.edrv import payloads
 from chargers.edrv.signatures import BadSignature, SignedContent, verify
-from chargers.group_commit import GroupCommit, NotCommitted
+from chargers.group_commit import Done, GroupCommit, NotCommitted
 from chargers.problems import Problem
 from chargers.tasks import inbox_bell
 
@@ -61,19 +61,18 @@ def receive(request: HttpRequest) -> HttpResponse:
             raise request.META.pop(REFUSAL)
         row = read(request.headers.get("edrv-signature", ""), request.body)
         _store(row, _add_alone)
-    except BadSignature as error:
-        raise _refused(error) from error
-    except payloads.Unreadable as error:
-        counters.count("webhook_refused", "unreadable")
-        raise Problem(
-            400, "unreadable", f"The body is no webhook: {error}", field="body"
-        ) from error
+    except (BadSignature, payloads.Unreadable) as error:
+        raise refused(error) from error
     except NotCommitted as error:
         raise Problem(503, "not_stored", NOT_STORED, retry_after_s=RETRY_AFTER_S) from error
     return HttpResponse(status=200)
 
 
-def _refused(error: BadSignature) -> Problem:
+def refused(error: BadSignature | payloads.Unreadable) -> Problem:
+    """What its sender is told; counted and logged."""
+    if isinstance(error, payloads.Unreadable):
+        counters.count("webhook_refused", "unreadable")
+        return Problem(400, "unreadable", f"The body is no webhook: {error}", field="body")
     counters.count("webhook_refused", error.reason)
     log.warning("webhook.refused", reason=error.reason)
     return Problem(401, "bad_signature", _EXPLANATIONS[error.reason], field="edrv-signature")
@@ -104,13 +103,23 @@ def store(row: Row) -> None:
     _store(row, _shared.add)
 
 
+def submit(row: Row, done: Done) -> None:
+    """The same without waiting: `done` is told, by another thread. The bell is not rung."""
+    _shared.submit(row, done)
+
+
 def _store(row: Row, add: Callable[[Row], None]) -> None:
     try:
         add(row)
     except NotCommitted as error:
-        log.error("webhook.not_stored", error=str(error))
+        note_not_stored(str(error))
         raise
     inbox_bell.ring_now()
+
+
+def note_not_stored(error: str) -> None:
+    """For the log: the kind of error."""
+    log.error("webhook.not_stored", error=error)
 
 
 def _add_alone(row: Row) -> None:

@@ -40,10 +40,17 @@ class Stack:
     """
 
     def __init__(
-        self, *, port: int, say: Callable[[str], object], env: Mapping[str, str] | None = None
+        self,
+        *,
+        port: int,
+        webhook_port: int | None = None,
+        say: Callable[[str], object],
+        env: Mapping[str, str] | None = None,
     ) -> None:
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
+        self.webhook_port = webhook_port or port + 1
+        self.webhook_url = f"http://127.0.0.1:{self.webhook_port}/webhooks/edrv/"
         self.log_dir: Path = settings.DATA_DIR / "logs"
         self._say = say
         self._env = {"PLAIN_HTTP": "1", **(env or {})}
@@ -80,9 +87,10 @@ class Stack:
         had = self._held.enter_context(embedded.locked(settings.DATA_DIR, "up", wait_s=5))
         if not had:
             raise StackInUse(f"Another gateway is running on {settings.DATA_DIR}.")
-        if is_taken(self.port):
-            self._held.close()
-            raise StackInUse(f"Port {self.port} is in use; choose another with --port.")
+        for port, flag in ((self.port, "--port"), (self.webhook_port, "--webhook-port")):
+            if is_taken(port):
+                self._held.close()
+                raise StackInUse(f"Port {port} is in use; choose another with {flag}.")
 
     def _start(self) -> None:
         self._start_servers()
@@ -128,7 +136,7 @@ class Stack:
 
     def programs(self) -> list[Program]:
         """The gateway's own processes; compose.yaml runs the same."""
-        return [self._web(), *self._workers(), self._beat()]
+        return [self._web(), self._webhooks(), *self._workers(), self._beat()]
 
     def _web(self) -> Program:
         return self._python(
@@ -139,6 +147,21 @@ class Stack:
             *("--workers-kill-timeout", "5"),
             "gateway.wsgi:application",
             ready=lambda: _answers(f"{self.url}/health/live/"),
+        )
+
+    def _webhooks(self) -> Program:
+        return self._python(
+            "webhooks",
+            *("uvicorn", "--host", "127.0.0.1", "--port", str(self.webhook_port)),
+            *("--loop", "uvloop", "--http", "httptools", "--lifespan", "off", "--ws", "none"),
+            # Who is asked to forward what is said of TLS is known by BEHIND_PROXY alone.
+            *("--no-proxy-headers", "--no-server-header"),
+            *("--no-access-log", "--log-level", "warning"),
+            # Connections; of those who wait for a commit `gateway.webhook_door.PLACES`.
+            *("--backlog", "2048", "--limit-concurrency", "900", "--timeout-keep-alive", "75"),
+            *("--timeout-graceful-shutdown", "10"),
+            "gateway.webhook_listener:application",
+            ready=lambda: _answers(f"http://127.0.0.1:{self.webhook_port}/health/live/"),
         )
 
     def _workers(self) -> list[Program]:

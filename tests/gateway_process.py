@@ -37,6 +37,7 @@ QUICK = {
 
 ROLES = {
     "web": "granian",
+    "webhooks": "uvicorn",
     "worker": "-Q clock,control",
     "dispatcher": "-Q dispatch",
     "notifier": "-Q notices",
@@ -52,8 +53,9 @@ class Gateway:
     def __init__(self, edrv: Simulation, data_dir: Path, **env: str) -> None:
         self.edrv = edrv
         self.data_dir = data_dir
-        self.port = free_port()
+        self.port, self.webhook_port = free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        self.webhook_url = f"http://127.0.0.1:{self.webhook_port}/webhooks/edrv/"
         self.env = {
             **{name: value for name, value in os.environ.items() if name != "SECRET_KEY"},
             "DATA_DIR": str(data_dir),
@@ -67,7 +69,7 @@ class Gateway:
         }
 
     def __enter__(self) -> Self:
-        self.edrv.send_webhooks_to(f"{self.url}/webhooks/edrv/")
+        self.edrv.send_webhooks_to(self.webhook_url)
         try:
             self.start()
             self.client = Client(self.url, self.create_client())
@@ -85,7 +87,7 @@ class Gateway:
         began_s = time.monotonic()
         with (self.data_dir / "up.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [*MANAGE, "up", "--port", str(self.port)],
+                [*MANAGE, "up", "--port", str(self.port), "--webhook-port", str(self.webhook_port)],
                 env=self.env,
                 cwd=REPOSITORY,
                 stdout=log,

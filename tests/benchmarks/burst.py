@@ -27,7 +27,7 @@ def burst_s(world: World, sessions: int) -> float:
 def closed_loop_s(world: World, sessions: int) -> float:
     """Declare → the last completion applied; two webhooks a session."""
     world.fill(sessions)
-    world.provider.reset(webhook_port=world.port)
+    world.provider.reset(webhook_port=world.stack.webhook_port)
     began_at = time.time()
     world.declare()
     ended_at = world.wait_until_accepted(sessions, within_s=PATIENCE_S)

@@ -67,7 +67,7 @@ def stored_and_applied(world: World, scale: Scale) -> list[Line]:
         with world.stopped("worker", "dispatcher", "beat"):
             with bare_view(world) as port:
                 bare.append(len(posted) / hammered_s(world, port, posted))
-            stored.append(len(posted) / hammered_s(world, world.port, posted))
+            stored.append(len(posted) / hammered_s(world, world.stack.webhook_port, posted))
         applied.append(len(posted) / _applied_s(world))
         world.wait_until_quiet()
     return [

@@ -70,7 +70,7 @@ class World:
         from gateway.stack import Stack
 
         self.port = free_port()
-        self.stack = Stack(port=self.port, say=lambda _: None)
+        self.stack = Stack(port=self.port, webhook_port=free_port(), say=lambda _: None)
         try:
             self.provider.start()
             self.stack.__enter__()

@@ -21,10 +21,13 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--port", type=int, default=8000, help="web port (default 8000)")
+        parser.add_argument(
+            "--webhook-port", type=int, help="port of the webhooks (default: the one after it)"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         die_with_uv()
-        stack = Stack(port=options["port"], say=self._say)
+        stack = Stack(port=options["port"], webhook_port=options["webhook_port"], say=self._say)
         stack.heed_sigint()
         try:
             with stack:
@@ -45,7 +48,7 @@ class Command(BaseCommand):
             f"\nThe gateway runs. Ctrl-C stops it.\n"
             f"  admin    {stack.url}/admin/   (first user: manage.py createsuperuser)\n"
             f"  API      {stack.url}/api/v1/docs/\n"
-            f"  webhooks {stack.url}/webhooks/edrv/\n"
+            f"  webhooks {stack.webhook_url}\n"
             f"  ready?   {stack.url}/health/ready/\n"
             f"  logs     {stack.log_dir}"
         )
