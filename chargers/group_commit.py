@@ -1,19 +1,14 @@
-"""Many threads, one commit.
+"""Many items, one commit.
 
 A transaction costs much the same whether it stores one row or a hundred. So one thread commits for
-all others: whatever came while it was committing is its next commit, and one that comes when nobody
-else does is committed at once.
+all: whatever came while it was committing is its next commit, and one that comes when nobody else
+does is committed at once.
 
-    thread 1   comes ──────▶ done
-    thread 2      comes, waits ───────────▶ done
-    thread 3         comes, waits ────────▶ done
-    thread 4                     comes, waits ─────▶ done
+    item 1     comes ──────▶ done
+    item 2        comes, waits ───────────▶ done
+    item 3           comes, waits ────────▶ done
+    item 4                       comes, waits ─────▶ done
     committer  ──── 1 ─────▶──── 2, 3 ────▶─── 4 ──▶
-
-Senders that keep a number of deliveries in flight send the next as soon as the last are answered.
-To commit for the first of them would leave the others to the commit after it, and a commit would
-store half of what it could. So after a commit for several, the next waits for as many, for an
-instant at most.
 """
 
 from __future__ import annotations
@@ -33,16 +28,9 @@ Item = TypeVar("Item")
 # the database refuses.
 OF_ONE_ITEM = (DataError, IntegrityError, ValueError)
 
-# How long a commit waits for as many as the last one had: about what it takes itself, and what a
-# sender nearby needs to send the next.
-COMPANY_S = 0.002
 # The connection is kept for those who come soon: to take one from the pool and to see whether it is
 # alive costs half as much as to store.
 KEEPS_CONNECTION_S = 1
-
-
-class NotCommitted(Exception):
-    """What was added is not stored, as far as anybody knows; `__cause__` is why."""
 
 
 # Told once an item is committed (None), or why it is not.
@@ -60,7 +48,7 @@ class _Waiting(Generic[Item]):
 
 
 class GroupCommit(Generic[Item]):
-    """Gathers the items of all threads and commits them together.
+    """Gathers items and commits them together.
 
     commit: stores all of them in one transaction, or raises and has stored none. It is called by
     a thread of this group's own.
@@ -77,23 +65,7 @@ class GroupCommit(Generic[Item]):
         self._commit, self._weight, self._most = commit, weight, most
         self._gathered: deque[_Waiting[Item]] = deque()
         self._changed = threading.Condition()
-        self._expected = 1
         self._committer: threading.Thread | None = None
-
-    def add(self, item: Item) -> None:
-        """Returns once the item is committed. Raises NotCommitted."""
-        called, errors = threading.Lock(), []
-        called.acquire()
-
-        def done(error: BaseException | None) -> None:
-            errors.append(error)
-            called.release()
-
-        self.submit(item, done)
-        called.acquire()
-        [error] = errors
-        if error:
-            raise NotCommitted(type(error).__name__) from error
 
     def submit(self, item: Item, done: Done) -> None:
         """Returns at once; `done` is called by the committing thread, which must not be kept."""
@@ -102,7 +74,7 @@ class GroupCommit(Generic[Item]):
             if self._committer is None or not self._committer.is_alive():
                 self._start()
             self._gathered.append(one)
-            if len(self._gathered) in (1, self._expected):
+            if len(self._gathered) == 1:
                 self._changed.notify()
 
     def _start(self) -> None:
@@ -125,24 +97,14 @@ class GroupCommit(Generic[Item]):
         """What is to be committed together, once there is anything."""
         with self._changed:
             if self._changed.wait_for(self._is_anybody_there, KEEPS_CONNECTION_S):
-                return self._come_together()
-            self._expected = 1
+                return self._take()
         _let_go()
         with self._changed:
             self._changed.wait_for(self._is_anybody_there)
-            return self._come_together()
-
-    def _come_together(self) -> list[_Waiting[Item]]:
-        self._changed.wait_for(self._are_all_there, COMPANY_S)
-        batch = self._take()
-        self._expected = len(batch)
-        return batch
+            return self._take()
 
     def _is_anybody_there(self) -> bool:
         return bool(self._gathered)
-
-    def _are_all_there(self) -> bool:
-        return len(self._gathered) >= self._expected
 
     def _take(self) -> list[_Waiting[Item]]:
         """The oldest."""

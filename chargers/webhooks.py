@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -24,16 +24,13 @@ from django.views.decorators.http import require_POST
 from chargers import counters, sql
 from chargers.edrv import payloads
 from chargers.edrv.signatures import BadSignature, SignedContent, verify
-from chargers.group_commit import Done, GroupCommit, NotCommitted
+from chargers.group_commit import Done, GroupCommit
 from chargers.problems import Problem
 from chargers.tasks import inbox_bell
 
 log = structlog.get_logger(__name__)
 
 RETRY_AFTER_S = 5
-# In the environ of a request: the BadSignature or Unreadable for which the door before this view
-# (`gateway.webhook_door`) has refused it.
-REFUSAL = "chargers.webhooks.refusal"
 NOT_STORED = "The delivery could not be stored; send it again."
 # Bytes of bodies that one INSERT takes: as text it is more than twice as long.
 MOST_AT_ONCE = 4_000_000
@@ -53,18 +50,18 @@ class Row:
 @csrf_exempt
 @require_POST
 def receive(request: HttpRequest) -> HttpResponse:
-    """POST /webhooks/edrv/. 200 with an empty body: stored (or stored before)."""
+    """POST /webhooks/edrv/ at the port of the pages, where there is only one address to be given.
+    200 with an empty body: stored (or stored before)."""
     try:
-        if REFUSAL in request.META:
-            # To check it once more would double what a stranger can make us compute. Taken out, or
-            # the error, by its traceback, and the request would hold each other.
-            raise request.META.pop(REFUSAL)
         row = read(request.headers.get("edrv-signature", ""), request.body)
-        _store(row, _add_alone)
     except (BadSignature, payloads.Unreadable) as error:
         raise refused(error) from error
-    except NotCommitted as error:
+    try:
+        insert([row])
+    except (DatabaseError, InterfaceError, ValueError) as error:
+        note_not_stored(error)
         raise Problem(503, "not_stored", NOT_STORED, retry_after_s=RETRY_AFTER_S) from error
+    inbox_bell.ring_now()
     return HttpResponse(status=200)
 
 
@@ -97,37 +94,15 @@ def row_of(delivery: payloads.Delivery, signature: str, body: bytes) -> Row:
     return Row(external_id, delivery.type[:100], body, signature[:400], timezone.now())
 
 
-def store(row: Row) -> None:
-    """Store it together with others that come at the same time; returns once it is committed.
-    Raises NotCommitted."""
-    _store(row, _shared.add)
-
-
 def submit(row: Row, done: Done) -> None:
-    """The same without waiting: `done` is told, by another thread. The bell is not rung."""
+    """Store it together with others that come at the same time. `done` is told by the thread that
+    commits; whoever submits rings `inbox_bell`."""
     _shared.submit(row, done)
 
 
-def _store(row: Row, add: Callable[[Row], None]) -> None:
-    try:
-        add(row)
-    except NotCommitted as error:
-        note_not_stored(str(error))
-        raise
-    inbox_bell.ring_now()
-
-
-def note_not_stored(error: str) -> None:
+def note_not_stored(error: BaseException) -> None:
     """For the log: the kind of error."""
-    log.error("webhook.not_stored", error=error)
-
-
-def _add_alone(row: Row) -> None:
-    """On the caller's own connection: what comes by the long way comes seldom."""
-    try:
-        insert([row])
-    except (DatabaseError, InterfaceError, ValueError) as error:
-        raise NotCommitted(type(error).__name__) from error
+    log.error("webhook.not_stored", error=type(error).__name__)
 
 
 def insert(rows: Sequence[Row]) -> None:

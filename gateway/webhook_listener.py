@@ -124,7 +124,7 @@ class Listener:
         finally:
             self._waiting -= 1
         if error:
-            webhooks.note_not_stored(type(error).__name__)
+            webhooks.note_not_stored(error)
             return Answer.of(NOT_STORED)
         self._ring()
         return Answer()

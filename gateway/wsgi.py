@@ -8,9 +8,9 @@ django = get_wsgi_application()
 
 # They need the models, which are there only now.
 from gateway import warmth  # noqa: E402
-from gateway.webhook_door import Shedding, ShortWay  # noqa: E402
+from gateway.webhook_door import Shedding  # noqa: E402
 
-application = Shedding(ShortWay(django))
+application = Shedding(django)
 
 warmth.load_urls()
 warmth.spare_what_stays()

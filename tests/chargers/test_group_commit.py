@@ -1,14 +1,14 @@
-"""Many threads, one commit: with real threads, on a real database."""
+"""Many items, one commit: on a real database."""
 
 import threading
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import pytest
-from django.db import connection, connections
+from django.db import connection
 
 from chargers import group_commit, webhooks
-from chargers.group_commit import GroupCommit, NotCommitted
+from chargers.group_commit import GroupCommit
 from chargers.models import WebhookDelivery
 from tests.waiting import wait_until
 
@@ -20,10 +20,10 @@ def row(number, type_="session.updated", body=b"{}"):
 
 
 class Group:
-    """A group of threads that store webhooks; `batches` is what was stored together."""
+    """Webhooks that are stored together; `batches` is which of them were."""
 
     def __init__(self, most=1_000):
-        self.batches, self.outcomes, self.threads = [], {}, []
+        self.batches, self.outcomes, self.count = [], {}, 0
         self.had_connection = []
         self.commit = GroupCommit(self._insert, weight=lambda row: len(row.body), most=most)
 
@@ -33,32 +33,16 @@ class Group:
         self.batches.append([row.external_id for row in rows])
 
     def add(self, *rows):
-        """Each in a thread of its own, one standing in line after the other."""
         for one in rows:
-            thread = threading.Thread(target=self._add, args=[len(self.threads), one], daemon=True)
-            self.threads.append(thread)
-            thread.start()
+            number, self.count = self.count, self.count + 1
+            self.commit.submit(one, lambda error, number=number: self._told(number, error))
 
-    def add_behind(self, *rows):
-        for one in rows:
-            waiting = len(self.commit._gathered)
-            self.add(one)
-            wait_until(lambda waiting=waiting: len(self.commit._gathered) == waiting + 1)
-
-    def _add(self, number, one):
-        try:
-            self.commit.add(one)
-            self.outcomes[number] = "stored"
-        except NotCommitted as error:
-            self.outcomes[number] = type(error.__cause__).__name__
-        finally:
-            connections.close_all()
+    def _told(self, number, error):
+        self.outcomes[number] = type(error).__name__ if error else "stored"
 
     def outcome(self):
-        for thread in self.threads:
-            thread.join(20)
-            assert not thread.is_alive()
-        return [self.outcomes[number] for number in range(len(self.threads))]
+        wait_until(lambda: len(self.outcomes) == self.count)
+        return [self.outcomes[number] for number in range(self.count)]
 
 
 @contextmanager
@@ -106,7 +90,7 @@ def test_who_comes_while_another_commits_shares_the_next_commit():
     group = Group()
     with table_locked():
         one_storing(group)
-        group.add_behind(row(1), row(2), row(3))
+        group.add(row(1), row(2), row(3))
 
     assert group.outcome() == ["stored"] * 4
     assert group.batches == [["d0"], ["d1", "d2", "d3"]]
@@ -126,7 +110,7 @@ def test_the_same_twice_in_one_commit_is_stored_once():
     group = Group()
     with table_locked():
         one_storing(group)
-        group.add_behind(row(1), row(1, body=b"[]"), row(1, type_="session.ended"))
+        group.add(row(1), row(1, body=b"[]"), row(1, type_="session.ended"))
 
     assert group.outcome() == ["stored"] * 4
     assert list(
@@ -138,7 +122,7 @@ def test_one_that_the_database_refuses_fails_alone():
     group = Group()
     with table_locked():
         one_storing(group)
-        group.add_behind(row(1), row(2), row(3, type_="nul \x00"), row(4), row(5, type_="\ud800"))
+        group.add(row(1), row(2), row(3, type_="nul \x00"), row(4), row(5, type_="\ud800"))
 
     assert group.outcome() == [
         "stored", "stored", "stored", "DataError", "stored", "UnicodeEncodeError",
@@ -150,8 +134,8 @@ def test_a_commit_takes_no_more_than_it_may_but_always_one():
     group = Group(most=10)
     with table_locked():
         one_storing(group)
-        group.add_behind(*(row(number, body=b"{   }") for number in (1, 2, 3)))
-        group.add_behind(row(4, body=b"x" * 100))
+        group.add(*(row(number, body=b"{   }") for number in (1, 2, 3)))
+        group.add(row(4, body=b"x" * 100))
 
     assert group.outcome() == ["stored"] * 5
     assert group.batches == [["d0"], ["d1", "d2"], ["d3"], ["d4"]]
@@ -161,63 +145,33 @@ def test_where_the_connection_is_cut_nobody_of_that_commit_is_stored_and_the_nex
     group = Group()
     with table_locked():
         one_storing(group)
-        group.add_behind(row(1), row(2))
+        group.add(row(1), row(2))
         wait_until(cut_who_waits)
         wait_until(lambda: not group.commit._gathered)
-        group.add_behind(row(3))
+        group.add(row(3))
         wait_until(cut_who_waits)
 
     assert group.outcome() == ["OperationalError"] * 3 + ["stored"]
     assert stored() == ["d3"]
 
 
-def stored_together(group):
-    """The last commit was for two."""
-    with table_locked():
-        one_storing(group)
-        group.add_behind(row(1), row(2))
-    group.outcome()
-
-
-def test_after_a_commit_for_several_the_next_waits_for_as_many_and_no_longer(monkeypatch):
-    monkeypatch.setattr(group_commit, "COMPANY_S", 1_000)
-    group = Group()
-    stored_together(group)
-
-    group.add_behind(row(3))
-    group.add(row(4))
-
-    assert group.outcome() == ["stored"] * 5
-    assert sorted(group.batches[-1]) == ["d3", "d4"]
-
-
-def test_who_is_left_without_company_is_committed_alone():
-    group = Group()
-    stored_together(group)
-
-    group.add(row(3))
-
-    assert group.outcome() == ["stored"] * 4
-    assert group.batches[-1] == ["d3"]
-
-
-def test_the_connection_is_kept_for_those_who_come_soon_and_then_nothing_of_them_is(monkeypatch):
+def test_the_connection_is_kept_for_those_who_come_soon_and_given_back_after_that(monkeypatch):
     given_back, let_go = threading.Event(), group_commit._let_go
     monkeypatch.setattr(group_commit, "_let_go", lambda: (let_go(), given_back.set()))
-    monkeypatch.setattr(group_commit, "COMPANY_S", 1_000)
     monkeypatch.setattr(group_commit, "KEEPS_CONNECTION_S", 20)
     group = Group()
-    stored_together(group)
-    monkeypatch.setattr(group_commit, "KEEPS_CONNECTION_S", 0)
-    group.add(row(3), row(4))
+    group.add(row(1))
     group.outcome()
-    assert group.had_connection == [False, True, True]
+    monkeypatch.setattr(group_commit, "KEEPS_CONNECTION_S", 0)
+    group.add(row(2))
+    group.outcome()
+    assert group.had_connection == [False, True]
 
     assert given_back.wait(20)
-    group.add(row(5))  # who would have been kept waiting for company
+    group.add(row(3))
 
-    assert group.outcome()[-1] == "stored"
-    assert group.had_connection[3:] == [False]
+    assert group.outcome() == ["stored"] * 3
+    assert group.had_connection[2:] == [False]
 
 
 @pytest.mark.parametrize("error", [SystemExit, MemoryError, RuntimeError])
@@ -244,7 +198,7 @@ def test_where_no_thread_could_be_started_nothing_is_left_behind(monkeypatch):
     group = Group()
     monkeypatch.setattr(threading.Thread, "start", refuse)
     with pytest.raises(RuntimeError):
-        group.commit.add(row(1))
+        group.commit.submit(row(1), print)
 
     group.add(row(2))
 
