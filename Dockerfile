@@ -19,7 +19,7 @@ COPY chargers chargers
 # Nothing is kept in the container: the database is the truth.
 ENV PATH=/app/.venv/bin:$PATH PYTHONUNBUFFERED=1 DATA_DIR=/tmp
 USER 10001
-EXPOSE 8000
+EXPOSE 8000 8001
 CMD ["granian", "--interface", "wsgi", "--host", "0.0.0.0", "--port", "8000", \
      "--workers", "2", "--blocking-threads", "128", "--respawn-failed-workers", \
      "--workers-kill-timeout", "5", "gateway.wsgi:application"]

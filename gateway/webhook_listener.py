@@ -19,6 +19,7 @@ from typing import Any
 
 import django
 import orjson
+import structlog
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway.settings")
 django.setup()
@@ -84,7 +85,10 @@ class Listener:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            answer = await self._answer(scope, receive)
+            with structlog.contextvars.bound_contextvars(
+                path=scope["path"], address=_address(scope)
+            ):
+                answer = await self._answer(scope, receive)
         except Gone:
             return
         headers = {b"content-length": str(len(answer.body)).encode(), **answer.headers}
@@ -162,6 +166,14 @@ async def _committed(row: webhooks.Row) -> BaseException | None:
 
     webhooks.submit(row, lambda error: loop.call_soon_threadsafe(tell, error))
     return await outcome
+
+
+def _address(scope: Scope) -> str:
+    """Of the sender, as the proxy saw it; what stands before that anyone can write."""
+    if settings.BEHIND_PROXY and (forwarded := _header(scope, b"x-forwarded-for")):
+        return forwarded.rpartition(",")[2].strip()
+    client = scope.get("client")
+    return str(client[0]) if client else ""
 
 
 def _is_over_tls(scope: Scope) -> bool:

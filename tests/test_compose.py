@@ -15,7 +15,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 SERVICES = yaml.safe_load((REPOSITORY / "compose.yaml").read_text())["services"]
 DOCKERFILE = (REPOSITORY / "Dockerfile").read_text()
 EXAMPLE = (REPOSITORY / ".env.example").read_text()
-OURS = ("web", "worker", "dispatcher", "notifier", "beat", "migrate", "simulator")
+OURS = ("web", "webhooks", "worker", "dispatcher", "notifier", "beat", "migrate", "simulator")
 
 
 def words_of(service):

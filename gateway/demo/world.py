@@ -83,7 +83,7 @@ class World:
             "port": 0,
             "ready-file": self._ready_file,
             "api-key": self._edrv_key,
-            "webhook-url": f"{self.url}/webhooks/edrv/",
+            "webhook-url": f"http://127.0.0.1:{self._port + 1}/webhooks/edrv/",
             "webhook-secret": self._webhook_secret,
             "sites": SITES,
             "sessions": SESSIONS,

@@ -18,7 +18,7 @@ from tests.simulation import Simulation
 from tests.waiting import wait_until
 
 VICTIMS = (
-    "web", "worker", "dispatcher", "beat", "valkey", "postgres",
+    "web", "webhooks", "worker", "dispatcher", "beat", "valkey", "postgres",
     "pool child of worker", "pool child of dispatcher", "pool child of web",
 )  # fmt: skip
 LIMITS = (

@@ -17,8 +17,7 @@ from chargers.simulator.poster import Answer, Poster, PostError, Target
 from chargers.simulator.signing import sign
 from tests.simulation import SECRET
 
-# So many may be under way. granian takes on 512 connections a worker, and one that is kept open
-# counts: whoever has more of them waits for himself.
+# So many may be under way. The listener turns away who comes with more connections than 900.
 MOST_IN_FLIGHT = 600
 
 

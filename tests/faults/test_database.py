@@ -50,7 +50,7 @@ def test_no_delivery_is_answered_200_that_is_not_stored_while_the_database_fails
 ):
     lasts_s = 20 if is_long else 6
     event = gateway.declare()
-    flood = Flood(f"{gateway.url}/webhooks/edrv/")
+    flood = Flood(gateway.webhook_url)
     sending = threading.Thread(
         target=flood.send_at, args=(DELIVERIES_PER_S,), kwargs={"lasts_s": lasts_s + 4}
     )

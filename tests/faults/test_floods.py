@@ -18,13 +18,12 @@ from tests.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(1800)
 
-WEB_PROCESSES = 2
-IN_LINE = WEB_PROCESSES * PLACES
+IN_LINE = PLACES
 
 
 @pytest.fixture
 def flood(gateway):
-    return Flood(f"{gateway.url}/webhooks/edrv/")
+    return Flood(gateway.webhook_url)
 
 
 def test_while_nothing_can_be_stored_the_line_is_bounded_and_everything_else_works(gateway, flood):

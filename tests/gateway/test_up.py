@@ -101,7 +101,7 @@ def test_it_serves_loopback_alone(gateway):
         if connection.status == psutil.CONN_LISTEN
     }
 
-    assert listening == {("127.0.0.1", gateway.port)}
+    assert listening == {("127.0.0.1", gateway.port), ("127.0.0.1", gateway.webhook_port)}
 
 
 def test_commands_find_the_running_database(gateway):

@@ -185,7 +185,7 @@ def test_p3_a_forged_delivery_is_refused_and_counted(gateway):
     before = _counted(gateway, "mismatch")
 
     answer = requests.post(
-        f"{gateway.url}/webhooks/edrv/",
+        gateway.webhook_url,
         data=b'{"_id":"forged","type":"session.ended","data":{"_id":"x"}}',
         headers={"edrv-signature": f"t={int(time.time())},v1={'0' * 64}"},
         timeout=5,

@@ -41,9 +41,10 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, port: int, once: bool, **options: Any) -> None:
         die_with_uv()
-        if is_taken(port):
-            # Who listens there would be taken for the demo's own gateway.
-            raise CommandError(f"Port {port} is in use; choose another with --port.")
+        for each in (port, port + 1):
+            if is_taken(each):
+                # Who listens there would be taken for the demo's own gateway.
+                raise CommandError(f"Port {each} is in use; choose another with --port.")
         # A log has no width of its own; a table needs one.
         console = Console(width=None if sys.stdout.isatty() else LOG_WIDTH)
         world = World(settings.BASE_DIR, settings.DATA_DIR / "demo", port, console.print)
