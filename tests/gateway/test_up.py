@@ -36,10 +36,10 @@ def alone(folder):
     return {**os.environ, "DATA_DIR": str(folder), "DATABASE_URL": "", "REDIS_URL": ""}
 
 
-def up(folder, port, *, command="up"):
+def up(folder, port, *words, command="up"):
     """`manage.py up`, or another that starts a gateway, to its end."""
     return subprocess.run(
-        [*MANAGE, command, "--port", str(port)],
+        [*MANAGE, command, "--port", str(port), *words],
         env=alone(folder),
         cwd=REPOSITORY,
         capture_output=True,
@@ -84,6 +84,16 @@ def test_a_port_in_use_is_refused_before_anything_is_started(gateway, tmp_path, 
     )
     assert not (tmp_path / "postgres").exists()
     assert gateway.is_ready()
+
+
+def test_so_is_the_port_of_the_webhooks(gateway, tmp_path):
+    refused = up(tmp_path, free_port(), "--webhook-port", str(gateway.webhook_port))
+
+    assert refused.returncode == 1
+    assert refused.stderr == (
+        f"CommandError: Port {gateway.webhook_port} is in use; choose another with"
+        " --webhook-port.\n"
+    )
 
 
 def connections_of(process):
