@@ -17,12 +17,12 @@ import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from django.db import DataError, IntegrityError, connection
 
 Item = TypeVar("Item")
+Outcomes = Sequence[tuple[Item, BaseException | None]]
 
 # What is wrong with one item, and not with all of them: a text that cannot be encoded, a value that
 # the database refuses.
@@ -33,25 +33,11 @@ OF_ONE_ITEM = (DataError, IntegrityError, ValueError)
 KEEPS_CONNECTION_S = 1
 
 
-# Told once an item is committed (None), or why it is not.
-Done = Callable[[BaseException | None], object]
-
-
-@dataclass(slots=True)
-class _Waiting(Generic[Item]):
-    """One item, and who waits for it."""
-
-    item: Item
-    weight: int
-    done: Done
-    error: BaseException | None = None
-
-
 class GroupCommit(Generic[Item]):
-    """Gathers items and commits them together.
+    """Gathers items and commits them together. Both calls are made by a thread of this group's own.
 
-    commit: stores all of them in one transaction, or raises and has stored none. It is called by
-    a thread of this group's own.
+    commit: stores all of them in one transaction, or raises and has stored none.
+    tell: is given them afterwards, each with None, or with what has kept it from being stored.
     weight: of one item; a commit takes no more than `most` of it, but always one item.
     """
 
@@ -59,21 +45,21 @@ class GroupCommit(Generic[Item]):
         self,
         commit: Callable[[Sequence[Item]], object],
         *,
+        tell: Callable[[Outcomes[Item]], object],
         weight: Callable[[Item], int],
         most: int,
     ) -> None:
-        self._commit, self._weight, self._most = commit, weight, most
-        self._gathered: deque[_Waiting[Item]] = deque()
+        self._commit, self._tell, self._weight, self._most = commit, tell, weight, most
+        self._gathered: deque[Item] = deque()
         self._changed = threading.Condition()
         self._committer: threading.Thread | None = None
 
-    def submit(self, item: Item, done: Done) -> None:
-        """Returns at once; `done` is called by the committing thread, which must not be kept."""
-        one = _Waiting(item, self._weight(item), done)
+    def submit(self, item: Item) -> None:
+        """Returns at once."""
         with self._changed:
             if self._committer is None or not self._committer.is_alive():
                 self._start()
-            self._gathered.append(one)
+            self._gathered.append(item)
             if len(self._gathered) == 1:
                 self._changed.notify()
 
@@ -88,12 +74,9 @@ class GroupCommit(Generic[Item]):
             self._commit_next()
 
     def _commit_next(self) -> None:
-        batch = self._next()
-        self._store(batch)
-        for one in batch:
-            one.done(one.error)
+        self._tell(self._store(self._next()))
 
-    def _next(self) -> list[_Waiting[Item]]:
+    def _next(self) -> Sequence[Item]:
         """What is to be committed together, once there is anything."""
         with self._changed:
             if self._changed.wait_for(self._is_anybody_there, KEEPS_CONNECTION_S):
@@ -106,30 +89,28 @@ class GroupCommit(Generic[Item]):
     def _is_anybody_there(self) -> bool:
         return bool(self._gathered)
 
-    def _take(self) -> list[_Waiting[Item]]:
+    def _take(self) -> Sequence[Item]:
         """The oldest."""
         taken = [self._gathered.popleft()]
-        weight = taken[0].weight
-        while self._gathered and weight + self._gathered[0].weight <= self._most:
+        weight = self._weight(taken[0])
+        while self._gathered and weight + self._weight(self._gathered[0]) <= self._most:
             taken.append(self._gathered.popleft())
-            weight += taken[-1].weight
+            weight += self._weight(taken[-1])
         return taken
 
-    def _store(self, batch: Sequence[_Waiting[Item]]) -> None:
+    def _store(self, batch: Sequence[Item]) -> Outcomes[Item]:
         """One item that is refused fails alone: halves are tried until it stands by itself."""
         try:
-            self._commit([one.item for one in batch])
+            self._commit(batch)
         except OF_ONE_ITEM as error:
             if len(batch) == 1:
-                batch[0].error = error
-                return
+                return [(batch[0], error)]
             middle = len(batch) // 2
-            self._store(batch[:middle])
-            self._store(batch[middle:])
+            return [*self._store(batch[:middle]), *self._store(batch[middle:])]
         except BaseException as error:  # noqa: BLE001 - each is told, and the thread must not end
-            for one in batch:
-                one.error = error
             _let_go()
+            return [(item, error) for item in batch]
+        return [(item, None) for item in batch]
 
 
 def _let_go() -> None:

@@ -24,7 +24,6 @@ from django.views.decorators.http import require_POST
 from chargers import counters, sql
 from chargers.edrv import payloads
 from chargers.edrv.signatures import BadSignature, SignedContent, verify
-from chargers.group_commit import Done, GroupCommit
 from chargers.problems import Problem
 from chargers.tasks import inbox_bell
 
@@ -32,8 +31,6 @@ log = structlog.get_logger(__name__)
 
 RETRY_AFTER_S = 5
 NOT_STORED = "The delivery could not be stored; send it again."
-# Bytes of bodies that one INSERT takes: as text it is more than twice as long.
-MOST_AT_ONCE = 4_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +91,6 @@ def row_of(delivery: payloads.Delivery, signature: str, body: bytes) -> Row:
     return Row(external_id, delivery.type[:100], body, signature[:400], timezone.now())
 
 
-def submit(row: Row, done: Done) -> None:
-    """Store it together with others that come at the same time. `done` is told by the thread that
-    commits; whoever submits rings `inbox_bell`."""
-    _shared.submit(row, done)
-
-
 def note_not_stored(error: BaseException) -> None:
     """For the log: the kind of error."""
     log.error("webhook.not_stored", error=type(error).__name__)
@@ -114,8 +105,6 @@ def insert(rows: Sequence[Row]) -> None:
     ]
     sql.run(_STORE, sql.columns(records, 5))
 
-
-_shared = GroupCommit(insert, weight=lambda row: len(row.body), most=MOST_AT_ONCE)
 
 _EXPLANATIONS = {
     "missing": "The header edrv-signature is missing.",

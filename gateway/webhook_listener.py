@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any
 
 import django
@@ -30,6 +31,7 @@ from django.conf import settings  # noqa: E402
 from chargers import webhooks  # noqa: E402
 from chargers.edrv.payloads import Unreadable  # noqa: E402
 from chargers.edrv.signatures import BadSignature  # noqa: E402
+from chargers.group_commit import GroupCommit, Outcomes  # noqa: E402
 from chargers.problems import Problem  # noqa: E402
 from chargers.tasks import inbox_bell  # noqa: E402
 from gateway import problems, warmth  # noqa: E402
@@ -42,6 +44,8 @@ Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 LIVE = "/health/live/"
 # Whoever takes longer to say what he has to say is not eDRV.
 BODY_WITHIN_S = 20.0
+# Bytes of bodies that one INSERT takes: as text it is more than twice as long.
+MOST_AT_ONCE = 4_000_000
 
 NOT_FOUND = Problem(404, "not_found", "There is nothing here.")
 NOT_ALLOWED = Problem(405, "method_not_allowed", "Webhooks are sent by POST.")
@@ -59,19 +63,35 @@ class Answer:
     """What is sent back."""
 
     status: int = 200
-    headers: dict[bytes, bytes] = field(default_factory=dict)
+    headers: Sequence[tuple[bytes, bytes]] = ((b"content-length", b"0"),)
     body: bytes = b""
 
     @classmethod
     def of(cls, problem: Problem, **headers: str) -> Answer:
-        said = {"content-type": problems.CONTENT_TYPE, **headers}
+        body = orjson.dumps(problems.body_of(problem))
+        said = {
+            "content-type": problems.CONTENT_TYPE,
+            "content-length": str(len(body)),
+            **headers,
+        }
         if problem.retry_after_s is not None:
             said["retry-after"] = str(problem.retry_after_s)
         if problem.status in (408, 413):
             # What is left of the body is not waited for.
             said["connection"] = "close"
-        encoded = {name.encode(): value.encode() for name, value in said.items()}
-        return cls(problem.status, encoded, orjson.dumps(problems.body_of(problem)))
+        return cls(problem.status, [(name.encode(), text.encode()) for name, text in said.items()],
+                   body)  # fmt: skip
+
+
+OK = Answer()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Waiting:
+    """A webhook on its way into the database: None once it is stored, or why it is not."""
+
+    row: webhooks.Row
+    outcome: asyncio.Future[BaseException | None]
 
 
 class Listener:
@@ -80,26 +100,25 @@ class Listener:
 
     def __init__(self, *, places: int = PLACES) -> None:
         self._places = places
-        self._waiting = 0
+        self._inside = 0
         self._ringing: asyncio.Future[None] | None = None
+        self._commits = GroupCommit(
+            _insert, tell=_call_back, weight=lambda one: len(one.row.body), most=MOST_AT_ONCE
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            with structlog.contextvars.bound_contextvars(
-                path=scope["path"], address=_address(scope)
-            ):
-                answer = await self._answer(scope, receive)
+            answer = await self._answer(scope, receive)
         except Gone:
             return
-        headers = {b"content-length": str(len(answer.body)).encode(), **answer.headers}
         await send(
-            {"type": "http.response.start", "status": answer.status, "headers": headers.items()}
+            {"type": "http.response.start", "status": answer.status, "headers": answer.headers}
         )
         await send({"type": "http.response.body", "body": answer.body})
 
     async def _answer(self, scope: Scope, receive: Receive) -> Answer:
         if scope["path"] == LIVE and scope["method"] in ("GET", "HEAD"):
-            return Answer(headers={b"cache-control": b"no-store"})
+            return OK
         if scope["path"] != PATH:
             return Answer.of(NOT_FOUND)
         if scope["method"] != "POST":
@@ -113,31 +132,51 @@ class Listener:
             return Answer.of(TOO_SLOW)
         if body is None:
             return Answer.of(TOO_LARGE)
-        return await self._take(_header(scope, b"edrv-signature"), body)
-
-    async def _take(self, signature: str, body: bytes) -> Answer:
-        if self._waiting >= self._places:
+        if self._inside >= self._places:
             return Answer.of(OVERLOADED)
-        self._waiting += 1
+        self._inside += 1
         try:
-            row = webhooks.read(signature, body)
-            error = await _committed(row)
-        except (BadSignature, Unreadable) as refusal:
-            # Counted in Redis, for which the others must not wait.
-            return Answer.of(await asyncio.to_thread(webhooks.refused, refusal))
+            return await self._take(scope, body)
         finally:
-            self._waiting -= 1
-        if error:
-            webhooks.note_not_stored(error)
+            self._inside -= 1
+
+    async def _take(self, scope: Scope, body: bytes) -> Answer:
+        try:
+            row = webhooks.read(_header(scope, b"edrv-signature"), body)
+        except (BadSignature, Unreadable) as refusal:
+            with _told_of(scope):
+                # Counted in Redis, for which the others must not wait.
+                return Answer.of(await asyncio.to_thread(webhooks.refused, refusal))
+        one = Waiting(row, asyncio.get_running_loop().create_future())
+        self._commits.submit(one)
+        if error := await one.outcome:
+            with _told_of(scope):
+                webhooks.note_not_stored(error)
             return Answer.of(NOT_STORED)
         self._ring()
-        return Answer()
+        return OK
 
     def _ring(self) -> None:
         """Beside the loop, since Redis may hang, and never twice at a time."""
         if not inbox_bell.is_resting and (self._ringing is None or self._ringing.done()):
             loop = asyncio.get_running_loop()
             self._ringing = loop.run_in_executor(None, inbox_bell.ring_now)
+
+
+def _insert(waiting: Sequence[Waiting]) -> None:
+    webhooks.insert([one.row for one in waiting])
+
+
+def _call_back(outcomes: Outcomes[Waiting]) -> None:
+    """From the thread that commits into the loop, once for all of them."""
+    loop = outcomes[0][0].outcome.get_loop()
+    loop.call_soon_threadsafe(_settle, outcomes)
+
+
+def _settle(outcomes: Outcomes[Waiting]) -> None:
+    for one, error in outcomes:
+        if not one.outcome.done():
+            one.outcome.set_result(error)
 
 
 async def _body(receive: Receive) -> bytes | None:
@@ -155,17 +194,9 @@ async def _body(receive: Receive) -> bytes | None:
             return b"".join(pieces)
 
 
-async def _committed(row: webhooks.Row) -> BaseException | None:
-    """Returns once it is stored, with None, or with why it is not."""
-    loop = asyncio.get_running_loop()
-    outcome: asyncio.Future[BaseException | None] = loop.create_future()
-
-    def tell(error: BaseException | None) -> None:
-        if not outcome.done():
-            outcome.set_result(error)
-
-    webhooks.submit(row, lambda error: loop.call_soon_threadsafe(tell, error))
-    return await outcome
+def _told_of(scope: Scope) -> AbstractContextManager[None]:
+    """What the log says of whom it was."""
+    return structlog.contextvars.bound_contextvars(path=scope["path"], address=_address(scope))
 
 
 def _address(scope: Scope) -> str:

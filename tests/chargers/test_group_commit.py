@@ -25,20 +25,24 @@ class Group:
     def __init__(self, most=1_000):
         self.batches, self.outcomes, self.count = [], {}, 0
         self.had_connection = []
-        self.commit = GroupCommit(self._insert, weight=lambda row: len(row.body), most=most)
+        self.commit = GroupCommit(
+            self._insert, tell=self._told, weight=lambda item: len(item[1].body), most=most
+        )
 
-    def _insert(self, rows):
+    def _insert(self, items):
+        rows = [row for _, row in items]
         self.had_connection.append(connection.connection is not None)
         webhooks.insert(rows)
         self.batches.append([row.external_id for row in rows])
 
     def add(self, *rows):
         for one in rows:
-            number, self.count = self.count, self.count + 1
-            self.commit.submit(one, lambda error, number=number: self._told(number, error))
+            self.commit.submit((self.count, one))
+            self.count += 1
 
-    def _told(self, number, error):
-        self.outcomes[number] = type(error).__name__ if error else "stored"
+    def _told(self, outcomes):
+        for (number, _), error in outcomes:
+            self.outcomes[number] = type(error).__name__ if error else "stored"
 
     def outcome(self):
         wait_until(lambda: len(self.outcomes) == self.count)
@@ -198,7 +202,7 @@ def test_where_no_thread_could_be_started_nothing_is_left_behind(monkeypatch):
     group = Group()
     monkeypatch.setattr(threading.Thread, "start", refuse)
     with pytest.raises(RuntimeError):
-        group.commit.submit(row(1), print)
+        group.commit.submit((0, row(1)))
 
     group.add(row(2))
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 import time
 
 import pytest
@@ -122,17 +123,16 @@ def test_what_could_not_be_stored_is_to_be_sent_again(monkeypatch):
 
 
 def test_who_comes_when_all_places_are_taken_is_told_at_once_to_come_again(monkeypatch):
-    held = []
-    monkeypatch.setattr(webhooks, "submit", lambda row, done: held.append(done))
+    may_store, insert = threading.Event(), webhooks.insert
+    monkeypatch.setattr(webhooks, "insert", lambda rows: (may_store.wait(20), insert(rows)))
 
     async def three_for_two_places():
         listener = Listener(places=2)
         waiting = [asyncio.create_task(asked(listener, scope(BODY), [BODY])) for _ in range(2)]
-        while len(held) < 2:
+        while listener._inside < 2:
             await asyncio.sleep(0)
         turned_away = await asked(listener, scope(BODY), [BODY])
-        for done in held:
-            done(None)
+        may_store.set()
         return turned_away, [(await one)[0] for one in waiting]
 
     (status, headers, body), others = asyncio.run(three_for_two_places())
