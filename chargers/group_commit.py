@@ -9,6 +9,11 @@ does is committed at once.
     item 3           comes, waits ────────▶ done
     item 4                       comes, waits ─────▶ done
     committer  ──── 1 ─────▶──── 2, 3 ────▶─── 4 ──▶
+
+Senders that keep a number of deliveries in flight send the next as soon as the last are answered.
+To commit for the first of them would leave the others to the commit after it, and a commit would
+store half of what it could. So after a commit for several, the next waits for as many, for an
+instant at most.
 """
 
 from __future__ import annotations
@@ -28,6 +33,9 @@ Outcomes = Sequence[tuple[Item, BaseException | None]]
 # the database refuses.
 OF_ONE_ITEM = (DataError, IntegrityError, ValueError)
 
+# How long a commit waits for as many as the last one had: about what it takes itself, and what a
+# sender nearby needs to send the next.
+COMPANY_S = 0.002
 # The connection is kept for those who come soon: to take one from the pool and to see whether it is
 # alive costs half as much as to store.
 KEEPS_CONNECTION_S = 1
@@ -52,6 +60,7 @@ class GroupCommit(Generic[Item]):
         self._commit, self._tell, self._weight, self._most = commit, tell, weight, most
         self._gathered: deque[Item] = deque()
         self._changed = threading.Condition()
+        self._expected = 1
         self._committer: threading.Thread | None = None
 
     def submit(self, item: Item) -> None:
@@ -60,7 +69,7 @@ class GroupCommit(Generic[Item]):
             if self._committer is None or not self._committer.is_alive():
                 self._start()
             self._gathered.append(item)
-            if len(self._gathered) == 1:
+            if len(self._gathered) in (1, self._expected):
                 self._changed.notify()
 
     def _start(self) -> None:
@@ -80,14 +89,24 @@ class GroupCommit(Generic[Item]):
         """What is to be committed together, once there is anything."""
         with self._changed:
             if self._changed.wait_for(self._is_anybody_there, KEEPS_CONNECTION_S):
-                return self._take()
+                return self._come_together()
+            self._expected = 1
         _let_go()
         with self._changed:
             self._changed.wait_for(self._is_anybody_there)
-            return self._take()
+            return self._come_together()
+
+    def _come_together(self) -> Sequence[Item]:
+        self._changed.wait_for(self._are_all_there, COMPANY_S)
+        batch = self._take()
+        self._expected = len(batch)
+        return batch
 
     def _is_anybody_there(self) -> bool:
         return bool(self._gathered)
+
+    def _are_all_there(self) -> bool:
+        return len(self._gathered) >= self._expected
 
     def _take(self) -> Sequence[Item]:
         """The oldest."""

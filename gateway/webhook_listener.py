@@ -54,6 +54,10 @@ TOO_LARGE = Problem(413, "too_large", f"The body is larger than {settings.MAX_BO
 TOO_SLOW = Problem(408, "too_slow", f"The body did not come within {BODY_WITHIN_S:,.0f} s.")
 
 
+class TooSlow(Exception):
+    """The body has not come to its end in time."""
+
+
 class Gone(Exception):
     """The sender hung up before the end of the body."""
 
@@ -126,9 +130,8 @@ class Listener:
         if settings.SECURE_SSL_REDIRECT and not _is_over_tls(scope):
             return Answer.of(TLS_ONLY)
         try:
-            async with asyncio.timeout(BODY_WITHIN_S):
-                body = await _body(receive)
-        except TimeoutError:
+            body = await _in_time(_body(receive))
+        except TooSlow:
             return Answer.of(TOO_SLOW)
         if body is None:
             return Answer.of(TOO_LARGE)
@@ -177,6 +180,28 @@ def _settle(outcomes: Outcomes[Waiting]) -> None:
     for one, error in outcomes:
         if not one.outcome.done():
             one.outcome.set_result(error)
+
+
+async def _in_time(body: Awaitable[bytes | None]) -> bytes | None:
+    """Raises TooSlow. `asyncio.timeout` does the same for a tenth of what a webhook costs."""
+    task, is_late = asyncio.current_task(), False
+    assert task is not None
+
+    def stop() -> None:
+        nonlocal is_late
+        is_late = True
+        task.cancel()
+
+    timer = asyncio.get_running_loop().call_later(BODY_WITHIN_S, stop)
+    try:
+        return await body
+    except asyncio.CancelledError as error:
+        if not is_late:
+            raise
+        task.uncancel()
+        raise TooSlow from error
+    finally:
+        timer.cancel()
 
 
 async def _body(receive: Receive) -> bytes | None:

@@ -1,6 +1,7 @@
 """Many items, one commit: on a real database."""
 
 import threading
+import time
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
@@ -157,6 +158,37 @@ def test_where_the_connection_is_cut_nobody_of_that_commit_is_stored_and_the_nex
 
     assert group.outcome() == ["OperationalError"] * 3 + ["stored"]
     assert stored() == ["d3"]
+
+
+def stored_together(group):
+    """The last commit was for two."""
+    with table_locked():
+        one_storing(group)
+        group.add(row(1), row(2))
+    group.outcome()
+
+
+def test_after_a_commit_for_several_the_next_waits_for_as_many_and_no_longer(monkeypatch):
+    monkeypatch.setattr(group_commit, "COMPANY_S", 1_000)
+    group = Group()
+    stored_together(group)
+
+    group.add(row(3))
+    time.sleep(0.05)
+    group.add(row(4))
+
+    assert group.outcome() == ["stored"] * 5
+    assert group.batches[-1] == ["d3", "d4"]
+
+
+def test_who_is_left_without_company_is_committed_alone():
+    group = Group()
+    stored_together(group)
+
+    group.add(row(3))
+
+    assert group.outcome() == ["stored"] * 4
+    assert group.batches[-1] == ["d3"]
 
 
 def test_the_connection_is_kept_for_those_who_come_soon_and_given_back_after_that(monkeypatch):
