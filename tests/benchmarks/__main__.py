@@ -37,7 +37,7 @@ BENCHMARKS: dict[str, Measure] = {
     "planning": growth.planning,
 }
 DOCUMENT = REPOSITORY / "docs" / "benchmarks.md"
-PACKAGES = ("django", "celery", "psycopg", "aiohttp", "granian", "redis", "orjson")
+PACKAGES = ("django", "celery", "psycopg", "aiohttp", "granian", "uvicorn", "redis", "orjson")
 
 
 def main() -> int:
@@ -127,7 +127,7 @@ What each line measures:
   clock stops when the last `completed` is applied. How many eDRV has in flight is not known; the
   more, the more of them share a commit.
 - **Stored, applied.** Storing is measured {webhooks} at a time and with the workers standing still,
-  on the granian configuration of `up`, against a Django view without middleware that inserts the
+  by the listener of the webhooks, against a Django view without middleware, on granian, that inserts the
   same row and checks nothing. Applying is measured with everything awake again.
 - **First command.** From the REST call to the first request at the provider, against
   `delay().get()` of a task that does nothing.

@@ -1,5 +1,5 @@
 """The counterpart of the webhook endpoint: a bare Django view that does one INSERT of the same row
-into a table of the same form, and nothing else. Served by granian as the gateway is."""
+into a table of the same form, and nothing else. Served by granian as the pages are."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def hammered_s(world: World, port: int, posted: list[bytes]) -> float:
 
 @contextmanager
 def bare_view(world: World) -> Iterator[int]:
-    """The bare view on the gateway's own granian configuration; yields its port."""
+    """The bare view, served as the gateway's pages are; yields its port."""
     from gateway.stack import Stack, _answers
 
     port = free_port()
