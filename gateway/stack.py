@@ -158,7 +158,7 @@ class Stack:
             *("--no-proxy-headers", "--no-server-header"),
             *("--no-access-log", "--log-level", "warning"),
             # Connections; of those who wait for a commit `gateway.webhook_door.PLACES`.
-            *("--backlog", "2048", "--limit-concurrency", "900", "--timeout-keep-alive", "75"),
+            *("--backlog", "2048", "--limit-concurrency", "4000", "--timeout-keep-alive", "75"),
             *("--timeout-graceful-shutdown", "10"),
             "gateway.webhook_listener:application",
             ready=lambda: _answers(f"http://127.0.0.1:{self.webhook_port}/health/live/"),

@@ -17,7 +17,7 @@ from chargers.simulator.poster import Answer, Poster, PostError, Target
 from chargers.simulator.signing import sign
 from tests.simulation import SECRET
 
-# So many may be under way. The listener turns away who comes with more connections than 900.
+# So many may be under way.
 MOST_IN_FLIGHT = 600
 
 
