@@ -127,8 +127,8 @@ What each line measures:
   clock stops when the last `completed` is applied. How many eDRV has in flight is not known; the
   more, the more of them share a commit.
 - **Stored, applied.** Storing is measured {webhooks} at a time and with the workers standing still,
-  by the listener of the webhooks, against a Django view without middleware, on granian, that inserts the
-  same row and checks nothing. Applying is measured with everything awake again.
+  by the listener of the webhooks, against a Django view without middleware, on granian, that
+  inserts the same row and checks nothing. Applying is measured with everything awake again.
 - **First command.** From the REST call to the first request at the provider, against
   `delay().get()` of a task that does nothing.
 - **Relief.** One session in ten is a DC charger of 50 to 150 kW.
