@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Generic, TypeVar
 
 import structlog
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
@@ -24,13 +25,16 @@ from django.views.decorators.http import require_POST
 from chargers import counters, sql
 from chargers.edrv import payloads
 from chargers.edrv.signatures import BadSignature, SignedContent, verify
+from chargers.group_commit import GroupCommit, Outcomes
 from chargers.problems import Problem
 from chargers.tasks import inbox_bell
 
 log = structlog.get_logger(__name__)
 
 RETRY_AFTER_S = 5
-NOT_STORED = "The delivery could not be stored; send it again."
+# Bytes of bodies that one INSERT takes: as text it is more than twice as long.
+MOST_AT_ONCE = 4_000_000
+Outcome = TypeVar("Outcome")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,14 @@ class Row:
     received_at: datetime
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Waiting(Generic[Outcome]):
+    """A delivery on its way into the database, and the future that is told of it."""
+
+    row: Row
+    outcome: Outcome
+
+
 @csrf_exempt
 @require_POST
 def receive(request: HttpRequest) -> HttpResponse:
@@ -53,11 +65,8 @@ def receive(request: HttpRequest) -> HttpResponse:
         row = read(request.headers.get("edrv-signature", ""), request.body)
     except (BadSignature, payloads.Unreadable) as error:
         raise refused(error) from error
-    try:
-        insert([row])
-    except (DatabaseError, InterfaceError, ValueError) as error:
-        note_not_stored(error)
-        raise Problem(503, "not_stored", NOT_STORED, retry_after_s=RETRY_AFTER_S) from error
+    if trouble := store(row):
+        raise not_stored(trouble) from trouble
     inbox_bell.ring_now()
     return HttpResponse(status=200)
 
@@ -91,9 +100,34 @@ def row_of(delivery: payloads.Delivery, signature: str, body: bytes) -> Row:
     return Row(external_id, delivery.type[:100], body, signature[:400], timezone.now())
 
 
-def note_not_stored(error: BaseException) -> None:
-    """For the log: the kind of error."""
+def not_stored(error: BaseException) -> Problem:
+    """What its sender is told; logged."""
     log.error("webhook.not_stored", error=type(error).__name__)
+    detail = "The delivery could not be stored; send it again."
+    return Problem(503, "not_stored", detail, retry_after_s=RETRY_AFTER_S)
+
+
+def commits(tell: Callable[[Outcomes[Waiting[Outcome]]], object]) -> GroupCommit[Waiting[Outcome]]:
+    """Stores deliveries that come at the same time together, on one connection for all of them:
+    however many come, they leave the others of the process to everything else."""
+    return GroupCommit(
+        lambda waiting: insert([one.row for one in waiting]),
+        tell=tell,
+        weight=lambda one: len(one.row.body),
+        most=MOST_AT_ONCE,
+    )
+
+
+def store(row: Row) -> BaseException | None:
+    """Returns once it is stored, with None, or with what has kept it from that."""
+    one = Waiting(row, Future[BaseException | None]())
+    _commits.submit(one)
+    return one.outcome.result()
+
+
+def _tell(outcomes: Outcomes[Waiting[Future[BaseException | None]]]) -> None:
+    for one, error in outcomes:
+        one.outcome.set_result(error)
 
 
 def insert(rows: Sequence[Row]) -> None:
@@ -105,6 +139,8 @@ def insert(rows: Sequence[Row]) -> None:
     ]
     sql.run(_STORE, sql.columns(records, 5))
 
+
+_commits = commits(_tell)
 
 _EXPLANATIONS = {
     "missing": "The header edrv-signature is missing.",

@@ -86,7 +86,7 @@ class Row:
 
     @property
     def is_unrestored(self) -> bool:
-        """Let go of, and the proof is out that no limit is left."""
+        """Let go of, without the proof so far that no limit is left."""
         return self.was_limited and self.restored_at is None
 
 

@@ -96,7 +96,7 @@ class Stack:
         self._start_servers()
         self._begin("migrating the database …")
         self._migrate()
-        self._begin("starting web, workers and beat …")
+        self._begin("starting web, webhooks, workers and beat …")
         programs = self.programs()
         for program in programs:
             self.supervisor.launch(program)

@@ -14,7 +14,6 @@ from typing import Any
 
 import orjson
 
-from chargers import webhooks
 from chargers.problems import Problem
 from gateway import problems
 
@@ -32,7 +31,6 @@ OVERLOADED = Problem(
     503, "overloaded", "More deliveries than can be stored; send it again.",
     retry_after_s=RETRY_AFTER_S,
 )  # fmt: skip
-NOT_STORED = Problem(503, "not_stored", webhooks.NOT_STORED, retry_after_s=webhooks.RETRY_AFTER_S)
 
 
 class Shedding:

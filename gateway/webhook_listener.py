@@ -31,11 +31,11 @@ from django.conf import settings  # noqa: E402
 from chargers import webhooks  # noqa: E402
 from chargers.edrv.payloads import Unreadable  # noqa: E402
 from chargers.edrv.signatures import BadSignature  # noqa: E402
-from chargers.group_commit import GroupCommit, Outcomes  # noqa: E402
+from chargers.group_commit import Outcomes  # noqa: E402
 from chargers.problems import Problem  # noqa: E402
 from chargers.tasks import inbox_bell  # noqa: E402
 from gateway import problems, warmth  # noqa: E402
-from gateway.webhook_door import NOT_STORED, OVERLOADED, PATH, PLACES  # noqa: E402
+from gateway.webhook_door import OVERLOADED, PATH, PLACES  # noqa: E402
 
 Scope = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -44,8 +44,6 @@ Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 LIVE = "/health/live/"
 # Whoever takes longer to say what he has to say is not eDRV.
 BODY_WITHIN_S = 20.0
-# Bytes of bodies that one INSERT takes: as text it is more than twice as long.
-MOST_AT_ONCE = 4_000_000
 
 NOT_FOUND = Problem(404, "not_found", "There is nothing here.")
 NOT_ALLOWED = Problem(405, "method_not_allowed", "Webhooks are sent by POST.")
@@ -90,12 +88,7 @@ class Answer:
 OK = Answer()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Waiting:
-    """A webhook on its way into the database: None once it is stored, or why it is not."""
-
-    row: webhooks.Row
-    outcome: asyncio.Future[BaseException | None]
+Waiting = webhooks.Waiting[asyncio.Future[BaseException | None]]
 
 
 class Listener:
@@ -106,9 +99,7 @@ class Listener:
         self._places = places
         self._inside = 0
         self._ringing: asyncio.Future[None] | None = None
-        self._commits = GroupCommit(
-            _insert, tell=_call_back, weight=lambda one: len(one.row.body), most=MOST_AT_ONCE
-        )
+        self._commits = webhooks.commits(_call_back)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -150,12 +141,11 @@ class Listener:
             with _told_of(scope):
                 # Counted in Redis, for which the others must not wait.
                 return Answer.of(await asyncio.to_thread(webhooks.refused, refusal))
-        one = Waiting(row, asyncio.get_running_loop().create_future())
-        self._commits.submit(one)
-        if error := await one.outcome:
+        outcome: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
+        self._commits.submit(webhooks.Waiting(row, outcome))
+        if error := await outcome:
             with _told_of(scope):
-                webhooks.note_not_stored(error)
-            return Answer.of(NOT_STORED)
+                return Answer.of(webhooks.not_stored(error))
         self._ring()
         return OK
 
@@ -164,10 +154,6 @@ class Listener:
         if not inbox_bell.is_resting and (self._ringing is None or self._ringing.done()):
             loop = asyncio.get_running_loop()
             self._ringing = loop.run_in_executor(None, inbox_bell.ring_now)
-
-
-def _insert(waiting: Sequence[Waiting]) -> None:
-    webhooks.insert([one.row for one in waiting])
 
 
 def _call_back(outcomes: Outcomes[Waiting]) -> None:

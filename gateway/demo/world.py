@@ -71,7 +71,7 @@ class World:
         self._say(f"Starting the simulator: {SESSIONS} charging sessions on {SITES} sites …")
         self.supervisor.start(self._simulator())
         self._control_url = json.loads(self._ready_file.read_text())["control_url"]
-        self._say("Starting the gateway: PostgreSQL, Valkey, web, workers, beat …")
+        self._say("Starting the gateway: PostgreSQL, Valkey, web, webhooks, workers, beat …")
         self.supervisor.start(self._gateway())
 
     @property

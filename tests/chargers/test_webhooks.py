@@ -10,7 +10,8 @@ from chargers import counters, webhooks
 from chargers.edrv.signatures import sign
 from chargers.models import WebhookDelivery
 
-pytestmark = pytest.mark.django_db
+# Another thread commits.
+pytestmark = pytest.mark.django_db(transaction=True)
 
 URL = "/webhooks/edrv/"
 BODY = orjson.dumps({"_id": "d1", "type": "session.updated", "data": {"_id": "s1"}})

@@ -18,7 +18,8 @@ from tests.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(1800)
 
-IN_LINE = PLACES
+# Who takes webhooks, in so many processes.
+PORTS = {"webhooks": 1, "web": 2}
 
 
 @pytest.fixture
@@ -26,9 +27,11 @@ def flood(gateway):
     return Flood(gateway.webhook_url)
 
 
-def test_while_nothing_can_be_stored_the_line_is_bounded_and_everything_else_works(gateway, flood):
+@pytest.mark.parametrize("port", PORTS)
+def test_while_nothing_can_be_stored_the_line_is_bounded_and_everything_else_works(gateway, port):
+    flood = Flood(gateway.webhook_url if port == "webhooks" else f"{gateway.url}/webhooks/edrv/")
     host = str(embedded.socket_dir(gateway.data_dir))
-    senders = 3 * IN_LINE
+    senders = 3 * PORTS[port] * PLACES
     with psycopg.connect(host=host, user="postgres", dbname="postgres") as connection:
         connection.execute("LOCK TABLE chargers_webhookdelivery IN SHARE MODE")
         sending = threading.Thread(
