@@ -179,10 +179,12 @@ def test_the_baseline_is_drawn_at_its_power_where_the_event_has_part_of_an_inter
 
 
 def test_pdf_names_who_complied_or_left_after_it_had_ignored_its_limit():
-    complied, left = make_session(), make_session()
+    complied, fine, left, fine_too = (make_session() for _ in range(4))
     event = declare(duration="PT20M")
     accept(1)
     for at in (30, 150):
+        meter(fine, 4_000.0, at)
+        meter(fine_too, 4_000.0, at)
         meter(complied, 11_000.0, at)
         meter(left, 11_000.0, at)
     meter(complied, 4_000.0, 300)
@@ -190,10 +192,15 @@ def test_pdf_names_who_complied_or_left_after_it_had_ignored_its_limit():
     steer(1200)
 
     second = text_of(event)[1]
-    [was, gone] = json.loads(exported(event, "json"))["participations"]
+    [was, other, gone, another] = json.loads(exported(event, "json"))["participations"]
 
     assert "None: every session" not in second
     assert second.count("non-responsive at 18:02:30 UTC") == 2
+    for one in (complied, left):
+        assert one.external_id in second
+    for one in (fine, fine_too):
+        assert one.external_id not in second
+    assert (other["non_responsive_at"], another["non_responsive_at"]) == (None, None)
     assert (was["state"], was["reason"], gone["reason"]) == ("confirmed", "", "session_ended")
     assert was["non_responsive_at"] == gone["non_responsive_at"] == "2026-07-01T18:02:30Z"
 
