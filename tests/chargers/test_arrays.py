@@ -46,6 +46,7 @@ class ThereAndBack(TestCase):
 
 class Side(StrEnum):
     LEFT = 'le"ft'
+    RIGHT = "right"
 
 
 @pytest.mark.django_db
@@ -53,6 +54,15 @@ def test_what_looks_like_the_literal_s_own_signs_is_text():
     odd = ["NULL", "null", "", " ", "{}", "{a,b}", "a,b", '"', '\\"', "\\", "'", "';--", "é€😀"]
 
     assert [row["element"] for row in returned("text", [*odd, Side.LEFT])] == [*odd, 'le"ft']
+
+
+@pytest.mark.django_db
+def test_nothing_is_to_be_escaped_in_most_columns_of_texts():
+    plain = ["NULL", "null", "", " ", "{}", "{a,b}", "a,b", "'", "';--", "é€😀", "a\nb"]
+
+    assert [row["element"] for row in returned("text", plain)] == plain
+    assert [row["element"] for row in returned("text", [""])] == [""]
+    assert [row["element"] for row in returned("text", [*plain, Side.RIGHT])] == [*plain, "right"]
 
 
 @pytest.mark.django_db
