@@ -288,12 +288,12 @@ def _exceptions(told: _Told) -> Flowable:
     more = told.exception_count - len(told.exceptions)
     if more:
         rows.append([f"and {more:,} more, in the other formats", "", "", "", ""])
-    return _grid([head, *rows], [46, 46, 26, 40, 0])
+    return _grid([head, *rows], [40, 42, 22, 50, 0])
 
 
 def _why(reason: str, non_responsive_at: datetime | None) -> str:
     if non_responsive_at:
-        return f"non-responsive at {non_responsive_at.astimezone(UTC):%H:%M:%S} UTC"
+        return f"non-responsive at {_stamp(non_responsive_at.astimezone(UTC))}"
     return _cut(reason.replace("_", " ")) or GAP
 
 
