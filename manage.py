@@ -7,10 +7,13 @@ import sys
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway.settings")
-    from gateway.embedded import EmbeddedServerFailed, database_for_command
+    from gateway.embedded import EmbeddedServerFailed
     from gateway.environment import BadVariable
 
     try:
+        # What is wrong with the settings is found here.
+        from gateway.command_database import database_for_command
+
         with database_for_command(sys.argv):
             from django.core.management import execute_from_command_line
 

@@ -20,7 +20,8 @@ from chargers import audit
 from chargers.audit import Actor
 from chargers.problems import Problem
 from dr_events import declarations, lifecycle
-from dr_events.declarations import Declaration, Restore
+from dr_events.content import content_of, restore_of
+from dr_events.declarations import Declaration
 from dr_events.models import Event, EventInterval, EventTarget
 from dr_events.notices import telling
 from dr_events.notices.models import Kind
@@ -216,13 +217,6 @@ def _apply_amounts(event: Event, changes: dict[str, Any], now: datetime) -> None
     _write_steps(event, steps)
 
 
-def restore_of(event: Event) -> Restore | None:
-    """The slope on which an event gives power back, as it was declared."""
-    if event.restore_w_per_min is None:
-        return None
-    return Restore(event.restore_w_per_min, event.restore_random_share)
-
-
 def _save_amended(
     event: Event, before: dict[str, Any], after: dict[str, Any], actor: Actor, now: datetime
 ) -> None:
@@ -323,32 +317,3 @@ def _write_steps(event: Event, steps: Sequence[Step]) -> None:
         )
         for step in steps
     )
-
-
-def content_of(event: Event) -> dict[str, Any]:
-    """What can be declared and amended, as the audit record shows it."""
-    return {
-        "external_id": event.external_id,
-        "name": event.name,
-        "reason": event.reason,
-        "test": event.test,
-        "priority": event.priority,
-        "starts_at": event.starts_at.isoformat(),
-        "ends_at": event.ends_at and event.ends_at.isoformat(),
-        "limit": event.amount.as_json(),
-        "intervals": [
-            {
-                "starts_after_s": step.starts_after.total_seconds(),
-                "ends_after_s": step.ends_after and step.ends_after.total_seconds(),
-                "limit": step.amount.as_json(),
-            }
-            for step in event.steps
-        ],
-        "below_minimum": event.below_minimum,
-        "randomize_start_s": event.randomize_start.total_seconds(),
-        "restore": restore.as_json() if (restore := restore_of(event)) else None,
-        "targets": [
-            {"type": type_, "value": value}
-            for type_, value in sorted(event.targets.values_list("type", "value"))
-        ],
-    }

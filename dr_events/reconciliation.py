@@ -12,11 +12,9 @@ from chargers.models import Heartbeat
 from dr_events import fanout, judgement, participations, pools, scope
 from dr_events.models import Participation
 from dr_events.participations import Clock
+from dr_events.pulse import OUTAGE_S, SWEPT
 
-SWEPT = "sweep"
 NEWS_BATCH = 1000
-# No sweep for so long is an outage.
-OUTAGE_S = 15
 
 
 def sweep(*, clock: Clock) -> None:

@@ -16,7 +16,7 @@ from chargers import inbox, pace, sql
 from chargers.models import Command, Heartbeat
 from chargers.wording import number_of
 from dr_events.models import SiteCapacity
-from dr_events.reconciliation import OUTAGE_S, SWEPT
+from dr_events.pulse import OUTAGE_S, SWEPT
 
 # eDRV may stumble for a moment.
 EDRV_PATIENCE = timedelta(seconds=15)

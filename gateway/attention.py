@@ -21,7 +21,7 @@ from chargers.wording import number_of
 from dr_events import troubles
 from dr_events.admin.words import duration_text
 from dr_events.models import Proposal, SiteCapacity
-from dr_events.reconciliation import SWEPT
+from dr_events.pulse import SWEPT
 from dr_events.roster import UNRESTORED
 from dr_events.troubles import Found, What
 from gateway import health

@@ -20,7 +20,7 @@ import signal
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -36,28 +36,6 @@ MAX_TURN_S = 30.0
 # How PostgreSQL plans: for disks without moving heads, where a page here or there costs much the
 # same, and without compiling what runs for a moment.
 PLANNING = {"jit": "off", "random_page_cost": "1.1"}
-
-COMMANDS_WITH_DATABASE = {
-    "axes_reset_username",
-    "changepassword",
-    "clearsessions",
-    "cleartokens",
-    "create_api_client",
-    "create_app_role",
-    "createsuperuser",
-    "dbshell",
-    "declare_event",
-    "export_report",
-    "export_season",
-    "import",
-    "export",
-    "makemigrations",
-    "migrate",
-    "shell",
-    "showmigrations",
-    "sync_chargers",
-    "verify_audit",
-}
 
 
 class EmbeddedServerFailed(RuntimeError):
@@ -159,7 +137,7 @@ def postgres_program(data_dir: Path, *, durable: bool = True) -> Program:
         is_server=True,
         # SIGINT is PostgreSQL's fast shutdown: clients are cut, data is safe.
         stop_signal=signal.SIGINT,
-        ready=lambda: _database_answers(data_dir),
+        ready=lambda: database_answers(data_dir),
     )
 
 
@@ -190,7 +168,8 @@ def _make_run_dir(data_dir: Path) -> Path:
     return run_dir
 
 
-def _database_answers(data_dir: Path) -> bool:
+def database_answers(data_dir: Path) -> bool:
+    """Whether the embedded PostgreSQL runs and lets us in."""
     import psycopg
 
     host = str(socket_dir(data_dir))
@@ -229,29 +208,6 @@ def _try_lock(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-@contextlib.contextmanager
-def database_for_command(argv: Sequence[str]) -> Iterator[None]:
-    """Start the embedded PostgreSQL for the time of one command that needs it, unless `up` runs
-    it already. A command that has started it takes it away again, so the next waits its turn."""
-    if len(argv) < 2 or argv[1] not in COMMANDS_WITH_DATABASE:
-        yield
-        return
-    from gateway import settings
-
-    if not settings.EMBEDDED_DATABASE:
-        yield
-        return
-    from gateway.processes import Supervisor
-
-    with database_turn(settings.DATA_DIR):
-        if not _database_answers(settings.DATA_DIR):
-            with Supervisor(log_dir=settings.DATA_DIR / "logs") as supervisor:
-                supervisor.start(postgres_program(settings.DATA_DIR))
-                yield
-            return
-    yield
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ from django.views.decorators.http import require_safe
 
 from chargers import counters, inbox, inventory, pace
 from chargers.models import Command, Heartbeat
-from dr_events.reconciliation import OUTAGE_S, SWEPT
+from dr_events.pulse import OUTAGE_S, SWEPT
 from dr_events.troubles import OVERDUE
 
 

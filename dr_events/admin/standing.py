@@ -26,7 +26,7 @@ from dr_events.admin.words import (
 )
 from dr_events.figures import Counts
 from dr_events.models import Event, OptOut, Participation
-from dr_events.reconciliation import OUTAGE_S, SWEPT
+from dr_events.pulse import OUTAGE_S, SWEPT
 
 MOST_TRAIL_SHOWN = 50
 MOST_OPT_OUTS_SHOWN = 50

@@ -18,7 +18,7 @@ from django.db.models import QuerySet
 from chargers import chain, circuits, sql
 from chargers.canonical import digest_of
 from chargers.models import AuditEntry
-from dr_events import intake
+from dr_events.content import content_of
 from dr_events.evidence.computation import Terms
 from dr_events.evidence.instants import seconds_of, time_of
 from dr_events.evidence.intervals import (
@@ -81,7 +81,7 @@ def terms_of(event: Event, *, now: datetime) -> Terms:
 
 def event_json(event: Event) -> dict[str, Any]:
     """What was ordered, by whom, and when it happened."""
-    content = intake.content_of(event)
+    content = content_of(event)
     names = ("limit", "intervals", "below_minimum", "randomize_start_s", "restore")
     return {
         "id": str(event.id),

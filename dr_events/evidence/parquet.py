@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from dr_events.evidence import seal
 from dr_events.evidence.computation import Terms
+from dr_events.evidence.report_table import REPORT
 from dr_events.evidence.tables import Kind, Stream, Table
 
 GROUP_ROWS = 10_000
@@ -31,7 +32,7 @@ def write(target: Path, stream: Stream, *, event: dict[str, Any], terms: Terms, 
     rows: list[Any] = []
     schema: pa.Schema | None = None
     for table, row in stream:
-        if table.name != "report":
+        if table is not REPORT:
             continue
         if schema is None or writer is None:
             schema = _schema(table, event, terms)
@@ -49,8 +50,6 @@ def write(target: Path, stream: Stream, *, event: dict[str, Any], terms: Terms, 
 
 def _write_empty(target: Path, event: dict[str, Any], terms: Terms) -> None:
     """An event in which nobody took part."""
-    from dr_events.reports import REPORT
-
     schema = _schema(REPORT, event, terms)
     pq.write_table(schema.empty_table(), target)
 

@@ -15,7 +15,7 @@ from chargers.edrv.errors import ProviderFailed
 from chargers.inventory import SYNCED
 from chargers.models import Heartbeat, Session
 from dr_events import troubles
-from dr_events.reconciliation import SWEPT
+from dr_events.pulse import SWEPT
 from dr_events.troubles import What
 from tests.admin.support import (
     make_capacity,

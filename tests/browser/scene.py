@@ -39,7 +39,7 @@ from dr_events.models import (
     Participation,
     SiteCapacity,
 )
-from dr_events.reconciliation import SWEPT
+from dr_events.pulse import SWEPT
 from gateway.roles import ROLES
 from tests.browser.world import PASSWORD
 

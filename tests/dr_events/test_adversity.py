@@ -15,7 +15,8 @@ from chargers.models import ChargeStation, Command, Heartbeat, WebhookDelivery
 from chargers.settlement import Answer
 from dr_events import intake
 from dr_events.explanation import explain
-from dr_events.reconciliation import SWEPT, sweep
+from dr_events.pulse import SWEPT
+from dr_events.reconciliation import sweep
 from tests.dr_events.story import (
     ENDPOINT,
     OPERATOR,

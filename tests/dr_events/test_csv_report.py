@@ -11,7 +11,8 @@ import pytest
 
 from chargers.models import MeterReading
 from chargers.wording import spreadsheet_text
-from dr_events import exports, reports
+from dr_events import exports
+from dr_events.evidence import report_table
 from dr_events.evidence.tables import Kind
 from tests.dr_events.evidence.told import AUDITOR
 from tests.dr_events.story import declare
@@ -91,9 +92,9 @@ def test_it_is_byte_for_byte_what_a_csv_writer_makes_of_the_rows_of_the_json_rep
 
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow(reports.NAMES)
+    writer.writerow(report_table.NAMES)
     for row in rows:
-        writer.writerow(cell(column.kind, row[column.name]) for column in reports.COLUMNS)
+        writer.writerow(cell(column.kind, row[column.name]) for column in report_table.COLUMNS)
 
     lines = text.getvalue().encode()
     assert len(rows) == len(NUMBERS) + 40
@@ -107,4 +108,4 @@ def test_of_an_event_in_which_nobody_takes_part_there_is_the_header():
 
     made = exports.take(event, "csv", actor=AUDITOR, now=later(60)).made
 
-    assert b"".join(made) == f"{','.join(reports.NAMES)}\r\n".encode()
+    assert b"".join(made) == f"{','.join(report_table.NAMES)}\r\n".encode()

@@ -7,6 +7,7 @@ from chargers.audit import Actor
 from chargers.models import AuditEntry
 from chargers.problems import Problem
 from dr_events import intake
+from dr_events.content import content_of
 from dr_events.models import Event
 from gateway.problems import problem_of
 from tests.dr_events.story import OPERATOR, declaration
@@ -316,7 +317,7 @@ def test_steps_that_make_no_sense_are_refused_by_their_place(intervals, changes,
 @pytest.mark.parametrize(("intervals", "changes", "field", "says"), BAD_STEPS)
 def test_an_amendment_refuses_the_same_steps(intervals, changes, field, says):
     event = declare(at=-60, starts_at=minutes(0)).event
-    before = intake.content_of(event)
+    before = content_of(event)
 
     with pytest.raises(ValidationError) as raised:
         intake.amend(event.id, {"intervals": intervals} | changes, actor=OPERATOR, now=later(-30))
@@ -333,7 +334,7 @@ def assert_nothing_happened():
 
 def assert_nothing_changed(event, before):
     found = Event.objects.get(pk=event.pk)
-    assert intake.content_of(found) == before
+    assert content_of(found) == before
     assert found.revision == event.revision
     assert not AuditEntry.objects.filter(action="event.amended").exists()
 
@@ -361,7 +362,7 @@ def test_a_relief_of_nothing_is_no_pause():
 def test_a_refused_amendment_leaves_steps_and_targets_as_they_were(changes, field):
     data = stepped(FIRST, step(starts_at=minutes(20), duration="PT10M"), below_minimum="minimum")
     event = intake.declare(data, actor=OPERATOR, now=NOW).event
-    before = intake.content_of(event)
+    before = content_of(event)
 
     with pytest.raises(ValidationError) as raised:
         intake.amend(

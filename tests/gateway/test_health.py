@@ -8,7 +8,7 @@ from django.utils import timezone
 from chargers import inventory, limits, pace
 from chargers.edrv.errors import ProviderFailed, Unauthorized
 from chargers.models import Command, Heartbeat, WebhookDelivery
-from dr_events.reconciliation import SWEPT
+from dr_events.pulse import SWEPT
 from gateway import health
 from tests.fleet import FOUR_KW, NOW, later, make_session, wanting
 

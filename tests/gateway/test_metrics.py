@@ -10,7 +10,7 @@ from chargers import counters
 from chargers.models import Heartbeat, WebhookDelivery
 from chargers.webhooks import REFUSALS
 from dr_events.notices.models import Subscription
-from dr_events.reconciliation import SWEPT
+from dr_events.pulse import SWEPT
 from tests.dr_events.story import accept, declare, send
 from tests.fleet import make_session
 

@@ -19,7 +19,7 @@ from chargers.models import Heartbeat
 from dr_events import troubles
 from dr_events.notices import watching
 from dr_events.notices.models import Kind, Notice, Subscription, Trouble
-from dr_events.reconciliation import SWEPT
+from dr_events.pulse import SWEPT
 from dr_events.troubles import Found
 from tests.admin.support import (
     make_capacity,

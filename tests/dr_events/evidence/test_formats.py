@@ -11,8 +11,8 @@ import pypdf
 import pytest
 from reportlab.graphics.shapes import PolyLine
 
-from dr_events import exports, intake, reports
-from dr_events.evidence import sheets
+from dr_events import exports, intake
+from dr_events.evidence import report_table, sheets
 from dr_events.evidence.pdf_chart import load_chart
 from tests.dr_events.evidence.told import AUDITOR, told_event
 from tests.dr_events.story import OPERATOR, accept, declare, leave, meter, steer
@@ -53,7 +53,7 @@ def test_json_parquet_and_xlsx_have_the_same_participations(event):
     from_parquet = parquet(event).to_pylist()
     from_xlsx = rows_of(workbook(event)["Participations"])
 
-    names = [name for name in reports.REPORT.names if not name.endswith("_at")]
+    names = [name for name in report_table.REPORT.names if not name.endswith("_at")]
     for name in names:
         values = [row[name] or None for row in from_json]
         assert values == [row[name] or None for row in from_parquet], name
@@ -65,7 +65,7 @@ def test_json_keeps_what_it_had_and_adds_the_performance_at_the_end(event):
     report = json.loads(exported(event, "json"))
 
     assert list(report)[-2:] == ["participations", "performance"]
-    assert list(report["participations"][0])[: len(reports.NAMES)] == reports.NAMES
+    assert list(report["participations"][0])[: len(report_table.NAMES)] == report_table.NAMES
     summary = report["performance"]["summary"]
     assert summary["delivered_kwh"] == {"value": pytest.approx(7 / 3, abs=0.01), "unit": "kWh"}
     assert report["performance"]["method"]["grade"] == "not settlement grade"
