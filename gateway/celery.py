@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging, worker_process_init
+from celery.signals import setup_logging, task_postrun, worker_process_init
 from django.db import connections
 
 from gateway import warmth
@@ -16,6 +17,9 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway.settings")
 app = Celery("gateway")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+# Else Celery closes the pool of connections before and after every task: each would begin with a
+# thread of the pool, a process of PostgreSQL and empty caches there, 20 to 40 ms together.
+app.conf.update({"CELERY_DB_REUSE_MAX": sys.maxsize})
 
 
 @setup_logging.connect
@@ -28,3 +32,9 @@ def become_a_child(**_: Any) -> None:
     """A forked child must not talk over its parent's connections."""
     connections.close_all()
     warmth.spare_what_stays()
+
+
+@task_postrun.connect
+def give_back_connection(**_: Any) -> None:
+    """As after a request: to the pool, which throws away broken ones."""
+    connections.close_all()

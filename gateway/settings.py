@@ -108,7 +108,14 @@ DATABASE_STANDSTILL_S = 20
 DATABASES["default"]["OPTIONS"] = {
     "options": f"-c idle_in_transaction_session_timeout={DATABASE_STANDSTILL_S}s",
     **DATABASES["default"].get("OPTIONS", {}),
-    "pool": {"min_size": 1, "max_size": env.whole("DATABASE_POOL_SIZE", 8, least=2), "timeout": 3},
+    "pool": {
+        "min_size": 1,
+        "max_size": env.whole("DATABASE_POOL_SIZE", 8, least=2),
+        "timeout": 3,
+        # The pool doubles its pause after every attempt that fails, and would be as late as the
+        # outage was long. Once it gives up, whoever needs a connection next has one made at once.
+        "reconnect_timeout": 2,
+    },
 }
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

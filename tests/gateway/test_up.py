@@ -240,6 +240,25 @@ def test_a_command_that_has_to_wait_too_long_for_another_says_so(tmp_path, monke
             pytest.fail("nobody was waited for")
 
 
+def test_its_workers_keep_their_connections_from_task_to_task(gateway):
+    host = str(embedded.socket_dir(gateway.data_dir))
+    with psycopg.connect(host=host, user="postgres", dbname="postgres", autocommit=True) as db:
+
+        def value(query):
+            return db.execute(query).fetchone()[0]
+
+        def a_dozen():
+            sweeps.add(value("SELECT at FROM chargers_heartbeat WHERE name = 'sweep'"))
+            return len(sweeps) == 12
+
+        made = "SELECT sessions FROM pg_stat_database WHERE datname = 'postgres'"
+        sweeps, before = set(), value(made)
+        wait_until(a_dozen)
+
+        # Some have only just had their first task.
+        assert value(made) - before < len(sweeps)
+
+
 def test_its_programs_own_nothing_in_the_database(gateway):
     held = gateway.rows(
         "SELECT DISTINCT usename FROM pg_stat_activity"
