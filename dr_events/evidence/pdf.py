@@ -288,7 +288,7 @@ def _exceptions(told: _Told) -> Flowable:
     more = told.exception_count - len(told.exceptions)
     if more:
         rows.append([f"and {more:,} more, in the other formats", "", "", "", ""])
-    return _grid([head, *rows], [40, 42, 22, 50, 0])
+    return _grid([head, *rows], [37, 37, 22, 54, 0])
 
 
 def _why(reason: str, non_responsive_at: datetime | None) -> str:
